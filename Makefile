@@ -1,0 +1,48 @@
+# Everything a developer or a machine runs, by name. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv/bin
+CODE := $(wildcard src tests bench)
+# The lock pins public files, not what one machine's pip settings add to them.
+PUBLIC := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null
+
+.DEFAULT_GOAL := help
+.PHONY: serve test check fix bench lock help
+
+serve: .venv/installed ## start the server: make serve ARGS="--port 8000"
+	$(VENV)/commerce serve $(ARGS)
+
+test: check ## static checks, then every test with the coverage gate
+	$(VENV)/python -m pytest -n 2 --dist loadfile --cov $(ARGS)
+
+check: .venv/installed ## static checks: format, lint, types, layers
+	$(VENV)/ruff format --check $(CODE)
+	$(VENV)/ruff check $(CODE)
+	$(VENV)/mypy $(CODE)
+	$(VENV)/lint-imports --no-logo
+
+fix: .venv/installed ## format the code and mend what the linter can
+	$(VENV)/ruff format $(CODE)
+	$(VENV)/ruff check --fix $(CODE)
+
+bench: .venv/installed ## run the benchmarks: make bench ARGS="--help"
+	$(VENV)/python -m bench $(ARGS)
+
+lock: .venv/installed ## pin every dependency anew: make lock ARGS=--upgrade
+	$(PUBLIC) $(VENV)/pip-compile --extra dev --generate-hashes --allow-unsafe --strip-extras --no-header \
+		--no-build-isolation --no-emit-options --output-file requirements.lock \
+		$(ARGS) pyproject.toml
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The environment is what the lock says and nothing else: a new lock builds it anew.
+.venv/locked: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python3'; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(VENV)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/installed: .venv/locked pyproject.toml
+	$(VENV)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@

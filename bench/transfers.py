@@ -1,0 +1,143 @@
+"""The plan of one run: transfers over HTTP, with pgbench and a batch of one beside them."""
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from bench.loader import LoadResult, Mode
+from bench.measure import Server, Usage, serving
+from bench.pgbench import TpcbResult, checkpoint, query, run_tpcb, tpcb_database
+from bench.seed import seed
+from commerce.store.embedded import running_url
+
+CONNECTIONS = 64
+WARMUP_SECONDS = 3
+NAIVE = {"COMMERCE_BATCH_WEIGHT_MAX": "1"}
+VERSION = "server_version"
+SETTINGS = (VERSION, "fsync", "synchronous_commit", "shared_buffers", "max_wal_size")
+
+TPCB_BEFORE, TPCB_AFTER = "TPC-B before", "TPC-B after"
+SCENARIOS = ("tpcb", "uniform", "hot", "one", "naive")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One scenario's figures and the CPU used meanwhile."""
+
+    load: LoadResult | TpcbResult
+    usage: Usage
+
+
+@dataclass
+class Run:
+    """What one run was asked to do and what it found, by scenario in the order measured."""
+
+    seconds: int
+    wallets: int
+    only: Collection[str] = SCENARIOS
+    measured: dict[str, Measured] = field(default_factory=dict)
+    memory_mb_max: float = 0.0
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+def execute(run: Run) -> None:
+    """Carry out the plan on a fresh server in a temporary folder and fill in `run`.
+
+    pgbench goes first and last, so that the ratio to it brackets a machine that drifts. Every
+    process is stopped and the folder removed at the end, also on failure.
+    """
+    with temporary_folder() as folder:
+        data_dir = folder / "data"
+        with serving(data_dir) as server:
+            url = database_url(data_dir)
+            run.settings = {name: query(url, f"SHOW {name}") for name in SETTINGS}
+            wallets = asyncio.run(seed(data_dir, url, run.wallets))
+            measure_tpcb(run, TPCB_BEFORE, server, url)
+            measure_transfers(run, "uniform", server, wallets, url)
+            measure_transfers(run, "hot", server, wallets, url)
+            measure_transfers(run, "one", server, wallets, url)
+            run.memory_mb_max = server.memory_mb_max()
+        if {"naive", "tpcb"}.isdisjoint(run.only):
+            return
+        with serving(data_dir, NAIVE) as server:
+            url = database_url(data_dir)
+            measure_transfers(run, "naive", server, wallets, url)
+            measure_tpcb(run, TPCB_AFTER, server, url)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Give a folder that PostgreSQL's own user may pass through, and remove it afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="commerce-bench-"))
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def database_url(data_dir: Path) -> str:
+    """Return the URL of the PostgreSQL that the server started; RuntimeError if there is none."""
+    url = running_url(data_dir)
+    if url is None:
+        raise RuntimeError("the server runs without a PostgreSQL of its own")
+    return url
+
+
+def measure_tpcb(run: Run, name: str, server: Server, url: str) -> None:
+    """Measure pgbench while the server idles."""
+    if "tpcb" not in run.only:
+        return
+    announce(name)
+    with tpcb_database(url) as own_url:
+        checkpoint(url)
+        began = server.usage()
+        result = run_tpcb(own_url, run.seconds)
+        run.measured[name] = Measured(result, server.usage().since(began))
+
+
+def measure_transfers(run: Run, scenario: str, server: Server, wallets: Path, url: str) -> None:
+    """Measure one load of transfers."""
+    if scenario not in run.only:
+        return
+    announce(scenario)
+    checkpoint(url)
+    mode: Mode = "hot" if scenario == "hot" else "uniform"
+    connections = 1 if scenario == "one" else CONNECTIONS
+    command = [sys.executable, "-m", "bench.loader", str(wallets), "--url", server.base_url]
+    command += ["--mode", mode, "--connections", str(connections)]
+    command += ["--warmup-seconds", str(WARMUP_SECONDS), "--seconds", str(run.seconds)]
+    run.measured[scenario] = watch_loader(command, server)
+
+
+def watch_loader(command: list[str], server: Server) -> Measured:
+    """Run the loader and take the CPU used from the moment it says that it counts."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe) as loader:
+        try:
+            first_line = loader.stderr.readline() if loader.stderr else b""
+            began = server.usage()
+            output, complaint = loader.communicate()
+        except BaseException:
+            loader.kill()
+            raise
+        if loader.returncode:
+            raise RuntimeError(
+                f"the loader failed:\n{(first_line + complaint).decode(errors='replace')}"
+            )
+        result = msgspec.json.decode(output, type=LoadResult)
+        return Measured(result, server.usage().since(began))
+
+
+def announce(name: str) -> None:
+    """Say on standard error what is being measured."""
+    sys.stderr.write(f"measuring {name} …\n")
+    sys.stderr.flush()

@@ -1,0 +1,1 @@
+"""The nouns and verbs of the product, one area a folder."""

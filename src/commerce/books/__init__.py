@@ -1,0 +1,1 @@
+"""Every debit and credit of the product, one module an area."""

@@ -1,0 +1,223 @@
+"""One batch: load, run, write, commit, and what becomes of it where that cannot be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import structlog
+
+from commerce.engine.answers import ANSWER, Answer
+from commerce.engine.overlay import Directory, Miss, Needs, Overlay, WorkingSet
+from commerce.engine.tx import Tx
+from commerce.kernel.errors import ApiError
+from commerce.ledger.directory import ADDRESS
+from commerce.store.table import Index, Key, Row, Table, Writing
+
+if TYPE_CHECKING:
+    from commerce.engine.command import Work
+    from commerce.kernel.master_key import MasterKey
+    from commerce.store.session import Session
+
+MISS_ROUNDS_MAX = 32
+"""More rounds of loading than this means a verb that never settles: a programming error."""
+
+log = structlog.get_logger("commerce.engine")
+
+
+class Restart(Exception):
+    """The batch must be loaded again from the start, with these rows too."""
+
+    def __init__(self, misses: Sequence[Miss]) -> None:
+        super().__init__(len(misses))
+        self.misses = misses
+
+
+class Means(NamedTuple):
+    """What every batch of an engine uses."""
+
+    directory: Directory
+    now: Callable[[], int]
+    ids: Callable[..., str]
+    master_key: MasterKey
+    docs_url: str
+
+
+class Ran(NamedTuple):
+    """What became of each command, in the order in which they ran."""
+
+    working: WorkingSet
+    answers: list[tuple[Work, Answer | Exception]]
+
+
+class Batch:
+    """Commands that share one transaction."""
+
+    def __init__(self, means: Means, works: list[Work]) -> None:
+        self.means = means
+        self.works = works
+        self.session: Session
+        self.extra: dict[Index, dict[Key, bool]] = {}
+        """Rows that an earlier attempt found missing."""
+        self.rounds = 0
+
+    async def load(self) -> WorkingSet:
+        """Load all that the commands say they need."""
+        needs = Needs(self.means.directory, self.session.lane)
+        for work in self.works:
+            work.command.needs(needs)
+        for index, keys in self.extra.items():
+            for key, lock in keys.items():
+                needs.row(index, key, lock=lock)
+        working = WorkingSet()
+        await self._take(working, needs.wanted)
+        return working
+
+    async def _take(self, working: WorkingSet, wanted: dict[Index, dict[Key, bool]]) -> None:
+        found = await self.session.load(wanted)
+        for index, rows in found:
+            if index.table is ADDRESS:
+                for row in rows:
+                    self.means.directory.learn(row)
+        working.take(wanted, found)
+
+    async def run(self, session: Session) -> Ran:
+        """Load, and run every verb, loading what turns out to be missing and running again."""
+        self.session = session
+        working = await self.load()
+        ran = Ran(working, [])
+        waiting = self.works
+        now = self.means.now()
+        for _ in range(MISS_ROUNDS_MAX):
+            misses: list[Miss] = []
+            missed: list[Work] = []
+            for work in waiting:
+                try:
+                    ran.answers.append((work, self._verb(work, working, now)))
+                except Miss as miss:
+                    misses.append(miss)
+                    missed.append(work)
+            if not misses:
+                return ran
+            waiting = missed
+            self.rounds += 1
+            await self._load_more(working, misses)
+        raise RuntimeError("a verb asks for another row however many are loaded")
+
+    async def _load_more(self, working: WorkingSet, misses: list[Miss]) -> None:
+        for miss in misses:
+            keys = self.extra.setdefault(miss.index, {})
+            keys[miss.key] = miss.lock or keys.get(miss.key, False)
+        # Locks are taken in one global order. One that sorts below a lock already held, or a
+        # row that must first be made, sends the batch back to where it holds nothing.
+        if any(miss.lock or miss.standing is not None for miss in misses) and (
+            any(miss.standing is not None for miss in misses) or _below(working, misses)
+        ):
+            raise Restart(misses)
+        wanted: dict[Index, dict[Key, bool]] = {}
+        for miss in misses:
+            wanted.setdefault(miss.index, {})[miss.key] = miss.lock
+        await self._take(working, wanted)
+
+    def answer(self, ran: Ran) -> list[Work]:
+        """Tell everyone what was committed; nothing is left to be run."""
+        for row in ran.working.born.get(ADDRESS, {}).values():
+            self.means.directory.learn(row)
+        for work, answer in ran.answers:
+            if isinstance(answer, Exception):
+                work.fail(answer)
+            else:
+                work.succeed(answer)
+        return []
+
+    def _verb(self, work: Work, working: WorkingSet, now: int) -> Answer | Exception:
+        """Run one verb in an overlay of its own: returning keeps it, raising drops it."""
+        overlay = Overlay(working)
+        command = work.command
+        ids, lane = self.means.ids, self.session.lane
+        tx = Tx(overlay, command.caller, now=now, ids=ids, lane=lane)
+        try:
+            answer = command.run(tx)
+        except ApiError as error:
+            return self._refuse(work, working, error, now)
+        except Miss:
+            raise
+        except Exception as error:
+            log.exception("verb_failed", request_id=command.caller.request_id)
+            return error
+        overlay.keep()
+        self._remember(work, working, answer, now)
+        return answer
+
+    def _refuse(
+        self, work: Work, working: WorkingSet, error: ApiError, now: int
+    ) -> Answer | Exception:
+        """A refusal decided against state is remembered, although its work is undone."""
+        if work.command.idempotency is None or not error.row.remembered:
+            return error
+        answer = refusal(error, work.command.caller.request_id, self.means.docs_url)
+        self._remember(work, working, answer, now)
+        return answer
+
+    def _remember(self, work: Work, working: WorkingSet, answer: Answer, now: int) -> None:
+        idempotency = work.command.idempotency
+        key = work.answer_key
+        if idempotency is None or key is None:
+            return
+        body = None if answer.event or answer.secret else answer.body.decode()
+        sealed = self.means.master_key.seal(answer.body, context(key)) if answer.secret else None
+        working.appended.setdefault(ANSWER, []).append(
+            (
+                *key,
+                idempotency.fingerprint,
+                answer.status,
+                None if sealed else answer.event,
+                body,
+                sealed,
+                answer.object_id,
+                now,
+            )
+        )
+
+
+def context(key: tuple[str, bool, str]) -> bytes:
+    """What a sealed answer is bound to, so that it opens for its own key only."""
+    return "\x00".join((key[0], str(key[1]), key[2])).encode()
+
+
+def refusal(error: ApiError, request_id: str | None, docs_url: str) -> Answer:
+    """The answer that an error is."""
+    body = msgspec.json.encode(error.body(request_id or "", docs_url))
+    return Answer(error.status, body, headers=tuple(error.headers.items()))
+
+
+def writing(working: WorkingSet) -> Writing:
+    """The rows a batch writes; those with keys that others may insert too in sorted order."""
+    inserts: dict[Table, list[Row]] = {
+        table: [_row(values[key]) for key in sorted(values)]
+        for table, values in working.born.items()
+    }
+    for table, rows in working.appended.items():
+        if table.once:
+            rows.sort(key=table.key.of)
+        inserts.setdefault(table, []).extend(rows)
+    updates = {
+        table: [_row(values[key]) for key in sorted(values)]
+        for table, values in working.dirty.items()
+    }
+    return Writing(inserts, updates, working.announcements)
+
+
+def _row(value: Any) -> Row:
+    return value if type(value) is tuple else value.kind.row(value)
+
+
+def _below(working: WorkingSet, misses: list[Miss]) -> bool:
+    held = [
+        (index.table.rank, index.name, max(keys))
+        for index, keys in working.locked.items()
+        if keys
+    ]
+    wanted = [(m.index.table.rank, m.index.name, m.key) for m in misses if m.lock]
+    return bool(held) and bool(wanted) and min(wanted) <= max(held)

@@ -1,0 +1,159 @@
+"""The engine: requests that arrive together share a batch, and a batch is one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from commerce.engine.answers import ANSWER, KEPT_SECONDS, Answer, Remembered
+from commerce.engine.batch import Means, context
+from commerce.engine.command import Command, Work
+from commerce.engine.lane import Lane, Tally, unavailable
+from commerce.engine.outbox import EVENT
+from commerce.kernel.errors import ApiError
+
+if TYPE_CHECKING:
+    from commerce.store.session import Store
+
+WAIT_SECONDS = 5.0
+"""How long a second request with a key waits for the first one's answer."""
+
+AnswerKey = tuple[str, bool, str]
+
+
+class Engine:
+    """Takes commands, batches them on its lanes, and remembers their answers."""
+
+    def __init__(self, store: Store, means: Means, *, lanes: int = 1, weight_max: int = 512) -> None:
+        self.store = store
+        self.means = means
+        self.tally = Tally()
+        self._weight_max = weight_max
+        self._queue: deque[Work] = deque()
+        self._arrived = asyncio.Event()
+        self._flights: dict[AnswerKey, asyncio.Future[Answer]] = {}
+        self._lanes = [Lane(self) for _ in range(lanes)]
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing = False
+
+    def start(self) -> None:
+        """Start the lanes."""
+        self._tasks = [asyncio.create_task(self._drive(lane)) for lane in self._lanes]
+
+    async def close(self) -> None:
+        """Finish what was submitted, then stop."""
+        self._closing = True
+        self._arrived.set()
+        await asyncio.gather(*self._tasks)
+        for lane in self._lanes:
+            await lane.close()
+
+    async def _drive(self, lane: Lane) -> None:
+        while True:
+            works = self._take()
+            if works:
+                await lane.serve(works)
+                continue
+            if self._closing:
+                return
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    def _take(self) -> list[Work]:
+        """The next batch: bounded by weight, since one request may be hundreds of rows."""
+        works: list[Work] = []
+        weight = 0
+        while self._queue:
+            weight += self._queue[0].command.weight
+            if works and weight > self._weight_max:
+                break
+            works.append(self._queue.popleft())
+        return works
+
+    async def submit(self, command: Command) -> Answer:
+        """Run a command, once: under a key that was seen, the answer is the first one's.
+
+        Raises `ApiError`: what the verb refused (where that is not remembered),
+        `idempotency_key_in_use`, `idempotency_key_reused`, `unavailable`.
+        """
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        work = Work(command, future)
+        key = work.answer_key
+        if key is None:
+            self._enqueue(work)
+            return await future
+        while (flight := self._flights.get(key)) is not None:
+            await self._wait(flight)
+            recalled = (await self.recall([work])).get(key)
+            if isinstance(recalled, ApiError):
+                raise recalled
+            if recalled is not None:
+                return recalled
+        self._flights[key] = future
+        try:
+            self._enqueue(work)
+            return await future
+        finally:
+            del self._flights[key]
+
+    def _enqueue(self, work: Work) -> None:
+        if self._closing:
+            raise unavailable()
+        self._queue.append(work)
+        self._arrived.set()
+
+    async def _wait(self, flight: asyncio.Future[Answer]) -> None:
+        await asyncio.wait([flight], timeout=WAIT_SECONDS)
+        if not flight.done():
+            raise ApiError("idempotency_key_in_use", headers={"Retry-After": "1"})
+        await asyncio.sleep(0)
+
+    def in_flight(self, key: AnswerKey) -> bool:
+        """Whether this process is running a command under this key."""
+        return key in self._flights
+
+    async def recall(self, works: list[Work]) -> dict[AnswerKey, Answer | ApiError]:
+        """The remembered answers of commands, by key; `idempotency_key_reused` for another's."""
+        asked = {key: work for work in works if (key := work.answer_key) is not None}
+        found = await self.find_answers(list(asked))
+        answers: dict[AnswerKey, Answer | ApiError] = {}
+        bodies = await self._bodies(found)
+        for key, remembered in found.items():
+            idempotency = asked[key].command.idempotency
+            assert idempotency is not None
+            if remembered.fingerprint == idempotency.fingerprint:
+                body = bodies[key]
+                answers[key] = Answer(
+                    remembered.status, body, remembered.object_id, replayed=True
+                )
+            else:
+                answers[key] = ApiError("idempotency_key_reused")
+        return answers
+
+    async def find_answers(self, keys: list[AnswerKey]) -> dict[AnswerKey, Remembered]:
+        """The remembered answers under these keys; the expired ones are deleted on the way."""
+        rows = [Remembered.of(row) for row in await self.store.find(ANSWER.key, keys)]
+        oldest = self.means.now() - KEPT_SECONDS
+        expired = [_key(row) for row in rows if row.created < oldest]
+        if expired:
+            await self.store.forget(ANSWER, expired)
+        return {_key(row): row for row in rows if row.created >= oldest}
+
+    async def _bodies(self, found: dict[AnswerKey, Remembered]) -> dict[AnswerKey, bytes]:
+        events = {
+            (key[0], key[1], row.event): key for key, row in found.items() if row.event is not None
+        }
+        bodies: dict[AnswerKey, bytes] = {}
+        for row in await self.store.find(EVENT.key, list(events)) if events else []:
+            bodies[events[EVENT.key.of(row)]] = row[9].encode()
+        for key, row in found.items():
+            if row.body is not None:
+                bodies[key] = row.body.encode()
+            elif row.sealed is not None:
+                bodies[key] = self.means.master_key.open(row.sealed, context(key))
+        return bodies
+
+
+def _key(row: Remembered) -> AnswerKey:
+    return (row.account, row.livemode, row.idempotency_key)

@@ -1,0 +1,195 @@
+"""A lane: one line to the store, on which batches run one after another."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from commerce.engine.answers import ANSWER
+from commerce.engine.batch import Batch, Restart, writing
+from commerce.kernel.errors import ApiError
+from commerce.store.session import (
+    CommitUnknown,
+    Conflict,
+    LockTimeout,
+    Session,
+    StoreUnavailable,
+)
+
+if TYPE_CHECKING:
+    from commerce.engine.command import Work
+    from commerce.engine.engine import Engine
+    from commerce.store.table import Row, Table
+
+CONFLICTS_MAX = 3
+"""How often a batch that lost a conflict is run again before its requests are told to retry."""
+RESTARTS_MAX = 64
+OUTCOME_TRIES = 40
+OUTCOME_PAUSE_SECONDS = 0.25
+
+log = structlog.get_logger("commerce.engine")
+
+
+class Tally:
+    """What an engine has counted since it began."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+        self.commands = 0
+        self.rounds = 0
+        """Extra rounds of loading: verbs that touched what they had not said they would."""
+        self.restarts = 0
+        """Batches loaded again to keep the order of locks or to make standing rows."""
+        self.conflicts = 0
+        """Batches run again because the database chose another (deadlock, lock timeout)."""
+        self.replays = 0
+        self.singles = 0
+        """Batches that failed for a reason no verb gave, and were run one by one."""
+
+
+class Lane:
+    """Runs batches on a session of its own, opened when needed and again when lost."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._session: Session | None = None
+
+    async def close(self) -> None:
+        """Close the session."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def serve(self, works: list[Work]) -> None:
+        """Answer every command: in one batch, or one by one where the batch cannot be kept."""
+        try:
+            await self._complete(works)
+        except (StoreUnavailable, CommitUnknown) as error:
+            log.warning("store_unavailable", reason=str(error), commands=len(works))
+            await self.close()
+            for work in works:
+                work.fail(unavailable())
+        except Exception as error:
+            if len(works) == 1:
+                await self._give_up(works[0], error)
+                return
+            log.warning("batch_split", reason=str(error), commands=len(works))
+            self._engine.tally.singles += 1
+            for work in works:
+                await self.serve([work])
+
+    async def _give_up(self, work: Work, error: Exception) -> None:
+        key = work.answer_key
+        if isinstance(error, LockTimeout) and key is not None:
+            row = (*key, b"", 0, None, None, None, None, 0)
+            if await self._engine.store.held(ANSWER, row):
+                work.fail(ApiError("idempotency_key_in_use", headers={"Retry-After": "1"}))
+                return
+        if isinstance(error, Conflict):
+            work.fail(unavailable())
+            return
+        log.error("command_failed", request_id=work.command.caller.request_id, exc_info=error)
+        work.fail(error)
+
+    async def _complete(self, works: list[Work]) -> None:
+        """Run a batch until it is kept; conflicts and restarts run what is left of it again."""
+        tally = self._engine.tally
+        batch = Batch(self._engine.means, works)
+        conflicts = restarts = 0
+        while batch.works:
+            try:
+                batch.works = await self._attempt(batch, await self._begin())
+            except Restart as restart:
+                restarts += 1
+                tally.restarts += 1
+                if restarts > RESTARTS_MAX:
+                    raise RuntimeError("a batch restarts however much it loads") from restart
+                await self._prepare(restart)
+            except Conflict as conflict:
+                conflicts += 1
+                tally.conflicts += 1
+                if conflicts > CONFLICTS_MAX or isinstance(conflict, LockTimeout):
+                    raise
+        tally.batches += 1
+        tally.commands += len(works)
+        tally.rounds += batch.rounds
+
+    async def _begin(self) -> Session:
+        """Begin on the lane's session; one that was lost while idle is opened again, once."""
+        if self._session is not None:
+            try:
+                await self._session.begin()
+            except StoreUnavailable:
+                await self.close()
+            else:
+                return self._session
+        self._session = await self._engine.store.session()
+        await self._session.begin()
+        return self._session
+
+    async def _attempt(self, batch: Batch, session: Session) -> list[Work]:
+        """One try at a batch, on a begun session; gives the commands that must still be run."""
+        try:
+            ran = await batch.run(session)
+            if not ran.working.writes():
+                await session.rollback()
+                return batch.answer(ran)
+            written = await session.write(writing(ran.working))
+        except BaseException:
+            await session.rollback()
+            raise
+        if not written.all_new:
+            await session.rollback()
+            return await self._replay(batch.works)
+        try:
+            await session.commit()
+        except CommitUnknown:
+            if not await self._was_kept(written.xid):
+                return batch.works
+        return batch.answer(ran)
+
+    async def _was_kept(self, xid: int) -> bool:
+        """Ask what became of a lost COMMIT. Raises `CommitUnknown` while nobody can say."""
+        await self.close()
+        for _ in range(OUTCOME_TRIES):
+            try:
+                outcome = await self._engine.store.outcome(xid)
+            except StoreUnavailable:
+                outcome = "running"
+            if outcome in ("committed", "aborted"):
+                log.warning("commit_recovered", xid=xid, outcome=outcome)
+                return outcome == "committed"
+            await asyncio.sleep(OUTCOME_PAUSE_SECONDS)
+        raise CommitUnknown(f"transaction {xid}")
+
+    async def _replay(self, works: list[Work]) -> list[Work]:
+        """Answer the commands whose keys were taken; give the others, to be run again."""
+        answers = await self._engine.recall(works)
+        rest: list[Work] = []
+        for work in works:
+            key = work.answer_key
+            answer = None if key is None else answers.get(key)
+            if answer is None:
+                rest.append(work)
+            elif isinstance(answer, ApiError):
+                work.fail(answer)
+            else:
+                self._engine.tally.replays += 1
+                work.succeed(answer)
+        return rest
+
+    async def _prepare(self, restart: Restart) -> None:
+        """Make the counters that do not exist yet, before the batch locks anything again."""
+        standing: dict[Table, set[Row]] = {}
+        for miss in restart.misses:
+            if miss.standing is not None:
+                standing.setdefault(miss.index.table, set()).add(miss.standing)
+        for table, rows in standing.items():
+            await self._engine.store.ensure(table, sorted(rows, key=table.key.of))
+
+
+def unavailable() -> ApiError:
+    """Nothing was done, or nobody can say; a retry under the same key is safe."""
+    return ApiError("unavailable", headers={"Retry-After": "1"})

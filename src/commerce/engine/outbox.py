@@ -1,0 +1,27 @@
+"""Events on their way out: rows written with what they tell of, read by whoever delivers them."""
+
+from __future__ import annotations
+
+from commerce.store.table import Column, Table
+
+EVENT = Table(
+    "event",
+    [
+        Column("account", "text"),
+        Column("livemode", "boolean"),
+        Column("id", "text"),
+        Column("version", "bigint"),
+        Column("created", "bigint"),
+        Column("metadata", "jsonb"),
+        Column("type", "text"),
+        Column("object_id", "text"),
+        Column("sequence", "bigint"),
+        Column("data_object", "text"),
+        Column("data_previous_attributes", "text", nullable=True),
+        Column("request_id", "text", nullable=True),
+        Column("request_idempotency_key", "text", nullable=True),
+    ],
+    key=("account", "livemode", "id"),
+    rank=2200,
+)
+"""One row a change of an object; `sequence` counts an object's changes in commit order."""

@@ -1,0 +1,190 @@
+"""The rows a batch works on, and the overlay in which each verb changes them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+from commerce.ledger.account import BALANCE, NETWORK, LedgerAccount
+from commerce.ledger.cap import CAP, Cap
+from commerce.ledger.directory import ADDRESS
+from commerce.store.table import Index, Key, Row, Table
+
+DIRECTORY_SIZE_MAX = 200_000
+
+
+class Kind(Protocol):
+    """What the engine needs to know of a noun."""
+
+    name: str
+    table: Table
+    event: str
+
+    def row(self, held: Held) -> Row:
+        """An object as a row."""
+
+    def held(self, row: Row) -> Held:
+        """A row as an object."""
+
+    def encode(self, thing: Any) -> bytes:
+        """An object as JSON, as clients see it."""
+
+
+class Held(NamedTuple):
+    """An object in memory, with what its row knows beside it."""
+
+    kind: Kind
+    account: str
+    version: int
+    thing: Any
+
+
+class Miss(Exception):
+    """A verb touched a row that was not loaded, or not locked; `standing` is its row at zero."""
+
+    def __init__(self, index: Index, key: Key, *, lock: bool, standing: Row | None = None) -> None:
+        super().__init__(index, key)
+        self.index = index
+        self.key = key
+        self.lock = lock
+        self.standing = standing
+
+
+class Directory:
+    """Owners of addresses seen before. An owner never changes, so this needs no invalidation."""
+
+    def __init__(self) -> None:
+        self._owners: dict[tuple[bool, str], str] = {}
+
+    def owner(self, livemode: bool, address: str) -> str:  # noqa: FBT001 - part of the key
+        """The owner if known; else the network, right for external wallets, a miss for others."""
+        return self._owners.get((livemode, address), NETWORK)
+
+    def learn(self, row: Row) -> None:
+        """Remember the owner in a row of the directory."""
+        livemode, address, account, _ = row
+        if account is not None:
+            if len(self._owners) >= DIRECTORY_SIZE_MAX:
+                self._owners.clear()
+            self._owners[(livemode, address)] = account
+
+
+class Needs:
+    """What the verbs of a batch say they will touch, collected into one load."""
+
+    __slots__ = ("_directory", "lane", "wanted")
+
+    def __init__(self, directory: Directory, lane: int) -> None:
+        self._directory = directory
+        self.lane = lane
+        self.wanted: dict[Index, dict[Key, bool]] = {}
+
+    def row(self, index: Index, key: Key, *, lock: bool = False) -> None:
+        """A row by its key; a lock asked for by anyone is taken."""
+        keys = self.wanted.setdefault(index, {})
+        keys[key] = lock or keys.get(key, False)
+
+    def balance(self, account: LedgerAccount) -> None:
+        """The balance of an account, locked."""
+        self.wanted.setdefault(BALANCE.key, {})[account.shard(self.lane)] = True
+
+    def cap(self, cap: Cap) -> None:
+        """What has been used of a cap, locked."""
+        self.wanted.setdefault(CAP.key, {})[cap.key] = True
+
+    def address(self, livemode: bool, address: str) -> str:  # noqa: FBT001 - part of the key
+        """An address of the directory; gives its probable owner, for codes of balances."""
+        self.wanted.setdefault(ADDRESS.key, {}).setdefault((livemode, address), False)
+        return self._directory.owner(livemode, address)
+
+
+class WorkingSet:
+    """All rows of one batch, as they are now that the verbs before this one have run."""
+
+    __slots__ = ("announcements", "appended", "born", "dirty", "locked", "rows")
+
+    def __init__(self) -> None:
+        self.rows: dict[Index, dict[Key, Any]] = {}
+        self.locked: dict[Index, set[Key]] = {}
+        self.born: dict[Table, dict[Key, Any]] = {}
+        self.dirty: dict[Table, dict[Key, Any]] = {}
+        self.appended: dict[Table, list[Row]] = {}
+        self.announcements: list[str] = []
+
+    def take(self, wanted: dict[Index, dict[Key, bool]], found: list[tuple[Index, list[Row]]]) -> None:
+        """Take in what was loaded; a key that was wanted and not found is known to be absent."""
+        for index, keys in wanted.items():
+            rows = self.rows.setdefault(index, {})
+            for key, lock in keys.items():
+                rows.setdefault(key, None)
+                if lock:
+                    self.locked.setdefault(index, set()).add(key)
+        for index, loaded in found:
+            rows = self.rows[index]
+            primary = index.table.key
+            for row in loaded:
+                if index is primary:
+                    rows[index.of(row)] = row
+                else:
+                    rows[index.of(row)] = primary.of(row)
+                    self.rows.setdefault(primary, {}).setdefault(primary.of(row), row)
+
+    def writes(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.born or self.dirty or self.appended)
+
+
+class Overlay:
+    """What one verb has changed: kept when it returns, dropped when it raises."""
+
+    __slots__ = ("appended", "born", "changed", "working")
+
+    def __init__(self, working: WorkingSet) -> None:
+        self.working = working
+        self.changed: dict[Index, dict[Key, Any]] = {}
+        self.born: set[tuple[Table, Key]] = set()
+        self.appended: list[tuple[Table, Row]] = []
+
+    def read(self, index: Index, key: Key, *, lock: bool = False) -> Any:
+        """A row as it is now, None where there is none. Raises `Miss` where nobody looked."""
+        changed = self.changed.get(index)
+        if changed is not None and key in changed:
+            return changed[key]
+        rows = self.working.rows.get(index)
+        if rows is None or key not in rows:
+            raise Miss(index, key, lock=lock)
+        if lock and key not in self.working.locked.get(index, ()) and rows[key] is not None:
+            if key not in self.working.born.get(index.table, ()):
+                raise Miss(index, key, lock=True)
+        return rows[key]
+
+    def put(self, index: Index, key: Key, value: Any, *, born: bool = False) -> None:
+        """Set a row."""
+        self.changed.setdefault(index, {})[key] = value
+        if born:
+            self.born.add((index.table, key))
+
+    def append(self, table: Table, row: Row) -> None:
+        """Add a row that is only ever written."""
+        self.appended.append((table, row))
+
+    def keep(self) -> None:
+        """Let the verbs that follow, and the database, see what this one did."""
+        working = self.working
+        for index, values in self.changed.items():
+            working.rows.setdefault(index, {}).update(values)
+            table = index.table
+            if index is not table.key:
+                continue
+            born = working.born.get(table)
+            for key, value in values.items():
+                if (table, key) in self.born:
+                    born = working.born.setdefault(table, {})
+                    born[key] = value
+                elif born is not None and key in born:
+                    born[key] = value
+                else:
+                    working.dirty.setdefault(table, {})[key] = value
+                if table.announced:
+                    working.announcements.append(f"{table.name}:{key[-1]}")
+        for table, row in self.appended:
+            working.appended.setdefault(table, []).append(row)

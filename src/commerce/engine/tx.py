@@ -1,0 +1,304 @@
+"""What a verb may do: read, add, change and advance objects, and book money."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import msgspec
+
+from commerce.engine.outbox import EVENT
+from commerce.engine.overlay import Held, Kind, Miss, Overlay
+from commerce.kernel.errors import ApiError
+from commerce.ledger.account import BALANCE, LedgerAccount
+from commerce.ledger.cap import CAP, Cap
+from commerce.ledger.directory import ADDRESS, Address
+from commerce.ledger.entry import (
+    AMOUNT_MAX,
+    ENTRY,
+    TRANSACTION,
+    Booking,
+    Unbalanced,
+    canonical,
+    net,
+    postings_json,
+    transaction_hash,
+)
+from commerce.store.table import Index, Key
+
+if TYPE_CHECKING:
+    from commerce.store.table import Row
+
+Thing = TypeVar("Thing")
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """On whose behalf a verb runs."""
+
+    account: str
+    livemode: bool
+    request_id: str | None = None
+    idempotency_key: str | None = None
+    key: str | None = None
+    """The API key that was used; None for the command line and for jobs."""
+    operator: bool = False
+    """The command line of the server itself: the one that sets plans and capabilities."""
+
+
+class Booked(NamedTuple):
+    """A booked transaction: its id and its hash."""
+
+    id: str
+    tx_hash: bytes
+
+
+class Emitted(NamedTuple):
+    """An event, and the object's JSON in it."""
+
+    event: str
+    thing: Any
+    body: bytes
+
+
+def kind_of(thing: object) -> Kind:
+    """The noun of an object, or of a class."""
+    kind: Kind = thing.__noun__  # type: ignore[attr-defined]
+    return kind
+
+
+def missing(kind: Kind, id_: str) -> ApiError:
+    """There is no such object for this caller."""
+    return ApiError("resource_missing", f"No such {kind.name}: '{id_}'.", param="id")
+
+
+class Tx:
+    """One verb's view of a batch."""
+
+    __slots__ = ("_fresh", "_ids", "_overlay", "added", "caller", "emitted", "lane", "now")
+
+    def __init__(
+        self, overlay: Overlay, caller: Caller, *, now: int, ids: Callable[..., str], lane: int
+    ) -> None:
+        self._overlay = overlay
+        self._ids = ids
+        self._fresh: set[str] = set()
+        self.caller = caller
+        self.now = now
+        """The time, Unix seconds; it does not pass while the verb runs."""
+        self.lane = lane
+        self.emitted: dict[str, Emitted] = {}
+        """The last event of each object, by the object's id."""
+        self.added: set[str] = set()
+        """The ids of the objects that this verb made."""
+
+    def new_id(self, prefix: str) -> str:
+        """A new id in the caller's mode."""
+        made = self._ids(prefix, livemode=self.caller.livemode)
+        self._fresh.add(made)
+        return made
+
+    # Objects
+
+    def get(self, noun: type[Thing], id_: str, *, account: str | None = None) -> Thing:
+        """An object as it was when the batch began, or later. Raises `resource_missing`."""
+        return self._get(noun, id_, account, lock=False)
+
+    def lock(self, noun: type[Thing], id_: str, *, account: str | None = None) -> Thing:
+        """An object, locked so that it may be changed. Raises `resource_missing`."""
+        return self._get(noun, id_, account, lock=True)
+
+    def _get(self, noun: type[Thing], id_: str, account: str | None, *, lock: bool) -> Thing:
+        kind = kind_of(noun)
+        held = self._held(kind.table.key, self._key(id_, account), kind, lock=lock)
+        if held is None:
+            raise missing(kind, id_)
+        return held.thing  # type: ignore[no-any-return]
+
+    def _key(self, id_: str, account: str | None) -> Key:
+        return (account or self.caller.account, self.caller.livemode, id_)
+
+    def _held(self, index: Index, key: Key, kind: Kind, *, lock: bool) -> Held | None:
+        value = self._overlay.read(index, key, lock=lock)
+        if type(value) is tuple:
+            value = kind.held(value)
+            self._overlay.working.rows[index][key] = value
+        return value
+
+    def find(self, noun: type[Thing], **unique: str) -> Thing | None:
+        """The caller's object with this value in a unique column; None where there is none."""
+        kind = kind_of(noun)
+        index = kind.table.index(*unique)
+        owner = (self.caller.account, self.caller.livemode)
+        primary = self._overlay.read(index, (*owner, *unique.values()))
+        if primary is None:
+            return None
+        held = self._held(kind.table.key, primary, kind, lock=False)
+        return None if held is None else held.thing
+
+    def add(self, thing: Thing, *, account: str | None = None, event: str | None = None) -> Thing:
+        """Keep a new object and emit its event (`<noun>.created` unless named)."""
+        kind = kind_of(thing)
+        held = Held(kind, account or self.caller.account, 1, thing)
+        key = self._key(thing.id, account)  # type: ignore[attr-defined]
+        self._overlay.put(kind.table.key, key, held, born=True)
+        for columns, index in kind.table.unique.items():
+            values = [getattr(thing, column, None) for column in columns[2:]]
+            if None not in values:
+                self._overlay.put(index, (*key[:2], *values), key)
+        self.added.add(thing.id)  # type: ignore[attr-defined]
+        self._emit(held, event or f"{kind.event}.created", previous=None)
+        return thing
+
+    def change(
+        self, thing: Thing, *, account: str | None = None, event: str | None = None, **fields: Any
+    ) -> Thing:
+        """Replace fields of an object and emit its event (`<noun>.updated` unless named)."""
+        kind = kind_of(thing)
+        key = self._key(thing.id, account)  # type: ignore[attr-defined]
+        before = self._held(kind.table.key, key, kind, lock=True)
+        assert before is not None
+        after: Any = msgspec.structs.replace(before.thing, **fields)
+        held = Held(kind, before.account, before.version + 1, after)
+        self._overlay.put(kind.table.key, key, held)
+        self._emit(held, event or f"{kind.event}.updated", previous=before)
+        return after  # type: ignore[no-any-return]
+
+    def advance(self, thing: Thing, verb: str, *, event: str | None = None, **fields: Any) -> Thing:
+        """Move an object along its lifecycle and emit `<noun>.<state>`; raises `state_invalid`."""
+        status = thing.lifecycle.move(thing.status, verb)  # type: ignore[attr-defined]
+        event = event or f"{kind_of(thing).event}.{status}"
+        return self.change(thing, event=event, status=status, **fields)
+
+    def _emit(self, held: Held, event: str, *, previous: Held | None) -> None:
+        body = held.kind.encode(held.thing)
+        made = self._ids("evt", livemode=self.caller.livemode)
+        changed = None if previous is None else _previous(held.kind.encode(previous.thing), body)
+        caller = self.caller
+        self._overlay.append(
+            EVENT,
+            (
+                held.account,
+                caller.livemode,
+                made,
+                1,
+                self.now,
+                "{}",
+                event,
+                held.thing.id,
+                held.version,
+                body.decode(),
+                changed,
+                caller.request_id,
+                caller.idempotency_key,
+            ),
+        )
+        self.emitted[held.thing.id] = Emitted(made, held.thing, body)
+
+    # The directory of addresses
+
+    def address(self, address: str) -> Address:
+        """What the directory knows of an address; one nobody here owns is external."""
+        row = self._overlay.read(ADDRESS.key, (self.caller.livemode, address))
+        if row is None:
+            return Address(self.caller.livemode, address, None, blocked=False)
+        return Address.of(row)
+
+    def list_address(self, address: Address) -> None:
+        """Write an address into the directory."""
+        key = address[:2]
+        known = self._overlay.read(ADDRESS.key, key, lock=True) is not None
+        self._overlay.put(ADDRESS.key, key, tuple(address), born=not known)
+
+    # Money
+
+    def balance(self, account: LedgerAccount) -> int:
+        """What is on a guarded account now, on its normal side, in the smallest unit."""
+        return int(self._balance(account, account.shard(self.lane))[6])
+
+    def _balance(self, account: LedgerAccount, key: Key) -> Row:
+        try:
+            row: Row | None = self._overlay.read(BALANCE.key, key)
+        except Miss:
+            row = None
+        if row is not None:
+            return row
+        standing = (*key, account.debit_normal, account.guarded, 0, 0)
+        if account.code.rpartition(":")[2] in self._fresh:
+            # The account belongs to an object made by this verb: nobody else can know it.
+            self._overlay.put(BALANCE.key, key, standing, born=True)
+            return standing
+        raise Miss(BALANCE.key, key, lock=True, standing=standing)
+
+    def post(self, booking: Booking) -> Booked:
+        """Book a transaction: all of its postings. Raises `insufficient_funds` below a floor."""
+        caller = self.caller
+        made = self._ids("txn", livemode=caller.livemode)
+        for account, amount in net(booking).items():
+            if amount:
+                self._enter(account, amount, made)
+        postings = postings_json(booking)
+        tx_hash = transaction_hash(
+            canonical(caller.account, made, self.now, booking, postings)
+        )
+        self._overlay.append(
+            TRANSACTION,
+            (
+                caller.account,
+                caller.livemode,
+                made,
+                1,
+                self.now,
+                "{}",
+                booking.type,
+                booking.name,
+                booking.source,
+                booking.amount,
+                booking.currency,
+                booking.sender,
+                booking.recipient,
+                postings.decode(),
+                tx_hash,
+            ),
+        )
+        return Booked(made, tx_hash)
+
+    def _enter(self, account: LedgerAccount, amount: int, transaction: str) -> None:
+        key = account.shard(self.lane)
+        *_, balance, entries = self._balance(account, key)
+        after = balance + (amount if account.debit_normal else -amount)
+        if account.guarded and after < 0:
+            raise ApiError("insufficient_funds", f"{account.code} holds too little for this.")
+        if abs(after) > AMOUNT_MAX:
+            raise Unbalanced(f"{account.code} would overflow")
+        row = (*key, account.debit_normal, account.guarded, after, entries + 1)
+        self._overlay.put(BALANCE.key, key, row)
+        self._overlay.append(ENTRY, (*key, entries + 1, transaction, amount, after))
+
+    def left(self, cap: Cap) -> int | None:
+        """What is left of a cap in its period, in the smallest unit; None: no limit."""
+        used = self._used(cap)
+        return None if cap.ceiling is None else max(cap.ceiling - used, 0)
+
+    def use(self, cap: Cap, amount: int) -> None:
+        """Count an amount against a cap. Raises `limit_exceeded` above it."""
+        used = self._used(cap) + amount
+        if cap.ceiling is not None and used > cap.ceiling:
+            raise ApiError("limit_exceeded", f"{cap.meter} is used up.")
+        self._overlay.put(CAP.key, cap.key, (*cap.key, cap.period, used, cap.ceiling))
+
+    def _used(self, cap: Cap) -> int:
+        standing = (*cap.key, cap.period, 0, None)
+        try:
+            row: Row | None = self._overlay.read(CAP.key, cap.key)
+        except Miss:
+            row = None
+        if row is None:
+            raise Miss(CAP.key, cap.key, lock=True, standing=standing)
+        return int(row[4]) if row[3] == cap.period else 0
+
+
+def _previous(before: bytes, after: bytes) -> str:
+    """The members of an object's JSON that changed, as they were."""
+    old: dict[str, Any] = msgspec.json.decode(before)
+    new: dict[str, Any] = msgspec.json.decode(after)
+    return msgspec.json.encode({k: v for k, v in old.items() if new.get(k) != v}).decode()

@@ -1,0 +1,1 @@
+"""Money, ids, time, lifecycles and errors: pure, and below every other layer."""

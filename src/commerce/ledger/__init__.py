@@ -1,0 +1,1 @@
+"""Double-entry bookkeeping: accounts, postings that cannot be unbalanced, and their audit."""

@@ -1,0 +1,1 @@
+"""What a noun, a verb, a list and an example are."""

@@ -1,0 +1,73 @@
+"""Who calls, and what it may do: principals, scopes, key types."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import msgspec
+
+from commerce.kernel.errors import ApiError
+from commerce.resource.operation import Access
+
+KeyType = Literal["secret", "public", "restricted"]
+
+Scope = Literal[
+    "stablecoin:read",
+    "stablecoin:issue",
+    "stablecoin:redeem",
+    "stablecoin:transfer",
+    "payments:read",
+    "payments:write",
+    "orders:read",
+    "orders:write",
+    "customers:read",
+    "customers:write",
+    "products:read",
+    "products:write",
+    "finance:read",
+    "finance:write",
+    "agents:read",
+    "agents:write",
+    "agents:execute",
+    "global:read",
+    "global:write",
+    "webhooks:read",
+    "webhooks:write",
+    "events:read",
+    "accounts:read",
+    "accounts:write",
+    "keys:read",
+    "keys:write",
+    "reserves:operate",
+]
+SCOPES: tuple[str, ...] = get_args(Scope)
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Who a key speaks for, as it was when the key was last looked up."""
+
+    account: str
+    livemode: bool
+    key: str
+    type: KeyType
+    scopes: frozenset[str]
+    revoked_at: int | None
+    expires_at: int | None
+    hash: bytes
+
+
+def widened(scopes: frozenset[str]) -> frozenset[str]:
+    """Scopes with what they imply: `write` implies `read`."""
+    implied = {f"{scope.partition(':')[0]}:read" for scope in scopes if scope.endswith(":write")}
+    return scopes | (implied & set(SCOPES))
+
+
+def authorise(principal: Principal, access: Access) -> None:
+    """Let the principal through, or say what is missing. Raises 403 codes."""
+    if principal.type == "secret":
+        return
+    if principal.type == "public":
+        raise ApiError("key_type_not_allowed", "A public key may not call this operation.")
+    if not access.any_key and access.scope not in principal.scopes:
+        message = f"This key lacks the scope '{access.scope}'."
+        raise ApiError("insufficient_permissions", message)

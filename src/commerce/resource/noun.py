@@ -1,0 +1,392 @@
+"""Nouns: from one class come the table, the JSON, the schema, lists, filters and the docs.
+
+This is the one clever file. A noun is a frozen msgspec struct whose fields are what clients see:
+
+    @noun("stablecoin_transfer", prefix="tr", path="stablecoin/transfers", ...)
+    class Transfer(Noun):
+        amount: Money
+        \"\"\"What the recipient got.\"\"\"
+
+Columns follow from types: money is a `bigint` of the smallest unit in the currency of the
+noun's `currency`; a part (a nested struct) is flattened into columns `part_field`; what has one
+possible value or is computed has no column; anything else structured is `jsonb`.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+import types
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import msgspec
+
+from commerce.engine.overlay import Held
+from commerce.kernel.lifecycle import Lifecycle
+from commerce.kernel.money import Money
+from commerce.store.table import Column, Row, Table
+
+Target = TypeVar("Target")
+
+
+class Ref(str, Generic[Target]):
+    """The id of an object of one noun; a checker refuses the id of another."""
+
+    __slots__ = ()
+
+
+class _Mark(NamedTuple):
+    name: str
+
+
+HIDDEN = _Mark("hidden")
+"""A field that is kept and never shown."""
+COMPUTED = _Mark("computed")
+"""A field that is shown and never kept: it is filled in when the object is read."""
+HEX = _Mark("hex")
+"""Bytes, kept as bytes and shown as hexadecimal digits."""
+
+Time = Annotated[int, msgspec.Meta(description="Unix seconds.")]
+Hash = Annotated[str, HEX, msgspec.Meta(description="32 bytes as hexadecimal digits.")]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A nested group of fields of a noun."""
+
+
+class Noun(msgspec.Struct, frozen=True, kw_only=True):
+    """What every object has."""
+
+    __noun__: ClassVar[Spec]
+
+    id: str
+    """The object's id."""
+    object: str = ""
+    """What kind of object this is."""
+    livemode: bool
+    """False in test mode, true where real money moves."""
+    created: Time
+    """When the object was made, Unix seconds."""
+    metadata: dict[str, str] = {}
+    """Up to 50 pairs of your own; keys up to 40 characters, values up to 500."""
+
+
+class Field(NamedTuple):
+    """One column of a noun: where its value stands in the object, and how it is read back."""
+
+    path: str
+    column: Column
+    write: Callable[[Any], Any] | None
+
+
+def encode_money(value: Any) -> Any:
+    """Encode what JSON has no form for: money is its decimal text."""
+    if type(value) is Money:
+        return value.text
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+ENCODER = msgspec.json.Encoder(enc_hook=encode_money)
+
+
+class Spec:
+    """What the declaration of a noun says, ready for use: the engine's `Kind`."""
+
+    def __init__(  # noqa: PLR0913 - a declaration, always called by keyword
+        self,
+        cls: type[Noun],
+        name: str,
+        *,
+        prefix: str,
+        event: str,
+        path: str | None,
+        scope: str | None,
+        rank: int,
+        filters: Sequence[str],
+        unique: Sequence[str],
+        table: Table | None,
+        table_name: str | None,
+        announced: bool,
+        example: Callable[..., Any] | None,
+    ) -> None:
+        self.cls = cls
+        self.name = name
+        self.prefix = prefix
+        self.event = event
+        self.path = path
+        self.scope = scope
+        self.filters = tuple(filters)
+        self.example = example
+        hints = get_type_hints(cls, include_extras=True)
+        self.types = {field: hints[field] for field in cls.__struct_fields__}
+        self.docs = _docs(cls)
+        self.hidden = {field for field, hint in self.types.items() if HIDDEN in _marks(hint)}
+        self.fields, readers = _plan(self.types, "", "", nullable=False)
+        self._readers = readers
+        own = [field.column for field in self.fields if field.column.name not in _HEAD]
+        columns = [*_HEAD_COLUMNS, *own]
+        self.table = table or Table(
+            table_name or name,
+            columns,
+            key=("account", "livemode", "id"),
+            rank=rank,
+            unique=[("account", "livemode", column) for column in unique],
+            announced=announced,
+        )
+        assert self.table.columns == tuple(columns), f"{name} does not match its table"
+        self._at = {column: at for at, column in enumerate(self.table.names)}
+        kept = [field for field in self.fields if field.column.name not in _HEAD]
+        self._get = attrgetter("id", "created", "metadata", *[field.path for field in kept])
+        self._writes = [
+            (at, field.write) for at, field in enumerate(kept, 6) if field.write is not None
+        ]
+
+    def row(self, held: Held) -> Row:
+        """An object as a row of its table."""
+        thing = held.thing
+        id_, created, metadata, *rest = self._get(thing)
+        meta = msgspec.json.encode(metadata).decode() if metadata else "{}"
+        row = [held.account, thing.livemode, id_, held.version, created, meta, *rest]
+        for at, write in self._writes:
+            row[at] = write(row[at])
+        return tuple(row)
+
+    def held(self, row: Row) -> Held:
+        """A row of the table as an object."""
+        return Held(self, row[0], row[3], self.thing(row))
+
+    def thing(self, row: Row) -> Any:
+        """The object in a row."""
+        values = dict(zip(self._at, row, strict=True))
+        return self.cls(
+            object=self.name,
+            livemode=values["livemode"],
+            **{name: read(values) for name, read in self._readers},
+        )
+
+    def wire(self, thing: Any) -> dict[str, Any]:
+        """The members of an object that clients see."""
+        names = thing.__struct_fields__
+        return {name: getattr(thing, name) for name in names if name not in self.hidden}
+
+    def encode(self, thing: Any) -> bytes:
+        """An object as JSON, as clients see it."""
+        return ENCODER.encode(self.wire(thing) if self.hidden else thing)
+
+
+_HEAD_COLUMNS = (
+    Column("account", "text"),
+    Column("livemode", "boolean"),
+    Column("id", "text"),
+    Column("version", "bigint"),
+    Column("created", "bigint"),
+    Column("metadata", "jsonb"),
+)
+_HEAD = {column.name for column in _HEAD_COLUMNS} | {"object"}
+
+Reader = tuple[str, Callable[[dict[str, Any]], Any]]
+
+
+def _marks(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+
+
+def _bare(hint: Any) -> tuple[Any, bool]:
+    """A type without its annotations and without None, and whether None was allowed."""
+    if get_origin(hint) is Annotated:
+        return _bare(get_args(hint)[0])
+    if get_origin(hint) in (Union, types.UnionType):
+        rest = [arg for arg in get_args(hint) if arg is not type(None)]
+        if len(rest) == 1 and len(rest) < len(get_args(hint)):
+            return _bare(rest[0])[0], True
+    return hint, False
+
+
+def _is_constant(hint: Any) -> bool:
+    return get_origin(hint) is Literal and len(get_args(hint)) == 1
+
+
+def _plan(
+    hints: dict[str, Any], path: str, prefix: str, *, nullable: bool
+) -> tuple[list[Field], list[Reader]]:
+    """The columns of fields, in their order, and how each field is read from a row."""
+    fields: list[Field] = []
+    readers: list[Reader] = []
+    for name, hint in hints.items():
+        bare, optional = _bare(hint)
+        if name in ("object", "livemode") or _is_constant(bare) or COMPUTED in _marks(hint):
+            continue
+        column = f"{prefix}{name}"
+        if isinstance(bare, type) and issubclass(bare, Part):
+            nested, reader = _part(bare, f"{path}{name}", column, optional=optional or nullable)
+            fields += nested
+        else:
+            field, reader = _leaf(f"{path}{name}", column, hint, nullable=optional or nullable)
+            fields.append(field)
+        readers.append((name, reader))
+    return fields, readers
+
+
+def _part(
+    part: type[Part], path: str, column: str, *, optional: bool
+) -> tuple[list[Field], Callable[[dict[str, Any]], Any]]:
+    hints = get_type_hints(part, include_extras=True)
+    fields, readers = _plan(
+        {name: hints[name] for name in part.__struct_fields__},
+        f"{path}.",
+        f"{column}_",
+        nullable=optional,
+    )
+    first = fields[0].column.name
+
+    def read(values: dict[str, Any]) -> Any:
+        if optional and values[first] is None:
+            return None
+        return part(**{name: reader(values) for name, reader in readers})
+
+    if optional:
+        fields = [_through_none(field, path) for field in fields]
+    return fields, read
+
+
+def _through_none(field: Field, path: str) -> Field:
+    """Reach into a part that may be None."""
+    inner = attrgetter(field.path.removeprefix(f"{path}."))
+
+    def write(part: Any) -> Any:
+        value = None if part is None else inner(part)
+        return value if value is None or field.write is None else field.write(value)
+
+    return Field(path, field.column, write)
+
+
+def _leaf(
+    path: str, column: str, hint: Any, *, nullable: bool
+) -> tuple[Field, Callable[[dict[str, Any]], Any]]:
+    bare, _ = _bare(hint)
+    type_, path, write, read = _conversion(path, column, hint, bare, nullable=nullable)
+    return Field(path, Column(column, type_, nullable), write), read
+
+
+def _conversion(
+    path: str, column: str, hint: Any, bare: Any, *, nullable: bool
+) -> tuple[str, str, Callable[[Any], Any] | None, Callable[[dict[str, Any]], Any]]:
+    """A leaf's column type, its path, and the functions between object and row."""
+    def plain(values: dict[str, Any]) -> Any:
+        return values[column]
+
+    if bare is Money:
+        def read(values: dict[str, Any]) -> Any:
+            minor = values[column]
+            return None if minor is None else Money(minor, values["currency"])
+
+        if nullable:
+            return "bigint", path, lambda money: money and money.minor, read
+        return "bigint", f"{path}.minor", None, read
+    if HEX in _marks(hint):
+        return "bytea", path, lambda text: text and bytes.fromhex(text), (
+            lambda values: values[column] and values[column].hex()
+        )
+    if bare is msgspec.Raw:
+        return "text", path, lambda raw: bytes(raw).decode(), (
+            lambda values: msgspec.Raw((values[column] or "null").encode())
+        )
+    simple = {bool: "boolean", int: "bigint", str: "text"}
+    if bare in simple:
+        return simple[bare], path, None, plain
+    if get_origin(bare) in (Literal, Ref) or bare is Ref:
+        return "text", path, None, plain
+    return "jsonb", path, _to_json, lambda values: _from_json(values[column], bare)
+
+
+def _to_json(value: Any) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def _from_json(text: str | None, type_: Any) -> Any:
+    return None if text is None else msgspec.json.decode(text, type=type_)
+
+
+def _docs(cls: type[Any]) -> dict[str, str]:
+    """The docstrings under a class's fields, its parents' included."""
+    found: dict[str, str] = {}
+    for parent in reversed(cls.__mro__):
+        if parent.__module__.partition(".")[0] != "commerce":
+            continue
+        body = ast.parse(textwrap.dedent(inspect.getsource(parent))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, text in zip(body.body, body.body[1:], strict=False):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(text, ast.Expr)
+                and isinstance(text.value, ast.Constant)
+            ):
+                found[field.target.id] = inspect.cleandoc(str(text.value.value))
+    return found
+
+
+Declared = TypeVar("Declared", bound=Noun)
+
+
+def noun(  # noqa: PLR0913 - a declaration, always called by keyword
+    name: str,
+    *,
+    prefix: str,
+    rank: int,
+    event: str | None = None,
+    path: str | None = None,
+    scope: str | None = None,
+    filters: Sequence[str] = (),
+    unique: Sequence[str] = (),
+    table: Table | None = None,
+    table_name: str | None = None,
+    announced: bool = False,
+    example: Callable[..., Any] | None = None,
+) -> Callable[[type[Declared]], type[Declared]]:
+    """Declare a noun.
+
+    `name` is its `object`, `prefix` begins its ids, `path` is where it is retrieved and listed
+    under `scope`, `filters` are the fields a list may be filtered by beside `created`, `unique`
+    the fields of which an account has each value once, `rank` its place in the order of locks.
+    """
+
+    def declare(cls: type[Declared]) -> type[Declared]:
+        cls.__noun__ = Spec(
+            cls,
+            name,
+            prefix=prefix,
+            event=event or name,
+            path=path,
+            scope=scope,
+            rank=rank,
+            filters=filters,
+            unique=unique,
+            table=table,
+            table_name=table_name,
+            announced=announced,
+            example=example,
+        )
+        return cls
+
+    return declare
+
+
+def lifecycle_of(cls: type[Noun]) -> Lifecycle | None:
+    """The lifecycle of a noun, if it has one."""
+    return getattr(cls, "lifecycle", None)

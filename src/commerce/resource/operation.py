@@ -1,0 +1,155 @@
+"""Operations: verbs, and the reads that are not a plain retrieve or list."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import msgspec
+
+from commerce.engine.answers import Answer
+from commerce.engine.overlay import Needs
+from commerce.engine.tx import Caller, Tx
+from commerce.resource.noun import ENCODER, Noun
+from commerce.resource.reading import Reading
+
+if TYPE_CHECKING:
+    from commerce.resource.example import Example
+
+
+class Params(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of an operation: of its path, its query and its body together."""
+
+
+class Nothing(Params, frozen=True):
+    """No parameters."""
+
+
+class Access(NamedTuple):
+    """Who may call an operation: the scope a restricted key needs."""
+
+    scope: str
+    any_key: bool = False
+    """Any secret or restricted key may, whatever its scopes."""
+
+
+class Operation(NamedTuple):
+    """One operation of the API. `run` is set for verbs, `read` for reads."""
+
+    name: str
+    method: str
+    path: str
+    alias: str | None
+    access: Access
+    params: type[Params]
+    returns: type[Any]
+    summary: str
+    run: Callable[[Tx, Any], Any] | None = None
+    needs: Callable[[Needs, Caller, Any], None] | None = None
+    weight: Callable[[Any], int] | None = None
+    secret: bool = False
+    """The answer holds a secret, shown this once: it is remembered sealed."""
+    read: Callable[[Reading, Any], Awaitable[Any]] | None = None
+    example: Callable[[Example], dict[str, Any]] | None = None
+
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+def _split(route: str) -> tuple[str, str]:
+    method, _, path = route.partition(" ")
+    return method, path
+
+
+def operation(  # noqa: PLR0913 - a declaration, always called by keyword
+    returns: type[Any],
+    route: str,
+    *,
+    scope: str,
+    params: type[Params] = Nothing,
+    alias: str | None = None,
+    needs: Callable[[Needs, Caller, Any], None] | None = None,
+    weight: Callable[[Any], int] | None = None,
+    secret: bool = False,
+    example: Callable[[Example], dict[str, Any]] | None = None,
+) -> Callable[[Verb], Verb]:
+    """Declare a verb: `def transfer(tx: Tx, params: CreateTransfer) -> Transfer`."""
+    method, path = _split(route)
+
+    def declare(verb: Verb) -> Verb:
+        verb.__operation__ = Operation(  # type: ignore[attr-defined]
+            name=verb.__name__,
+            method=method,
+            path=path,
+            alias=_split(alias)[1] if alias else None,
+            access=Access(scope),
+            params=params,
+            returns=returns,
+            summary=(verb.__doc__ or "").strip(),
+            run=verb,
+            needs=needs,
+            weight=weight,
+            secret=secret,
+            example=example,
+        )
+        return verb
+
+    return declare
+
+
+def view(  # noqa: PLR0913 - a declaration, always called by keyword
+    returns: type[Any],
+    route: str,
+    *,
+    scope: str,
+    params: type[Params] = Nothing,
+    any_key: bool = False,
+    example: Callable[[Example], dict[str, Any]] | None = None,
+) -> Callable[[Verb], Verb]:
+    """Declare a read: `async def balance(reading: Reading, params: ...) -> Balance`."""
+    method, path = _split(route)
+
+    def declare(read: Verb) -> Verb:
+        read.__operation__ = Operation(  # type: ignore[attr-defined]
+            name=read.__name__,
+            method=method,
+            path=path,
+            alias=None,
+            access=Access(scope, any_key),
+            params=params,
+            returns=returns,
+            summary=(read.__doc__ or "").strip(),
+            read=read,
+            example=example,
+        )
+        return read
+
+    return declare
+
+
+def encode(thing: Any) -> bytes:
+    """Anything an operation returns, as JSON."""
+    if isinstance(thing, Noun):
+        return type(thing).__noun__.encode(thing)
+    return ENCODER.encode(thing)
+
+
+def answer(tx: Tx, thing: Any, *, secret: bool = False) -> Answer:
+    """The answer of a verb that returned `thing`: 201 for an object it made, else 200."""
+    id_ = getattr(thing, "id", None)
+    status = 201 if id_ in tx.added else 200
+    emitted = tx.emitted.get(id_) if isinstance(id_, str) else None
+    if emitted is not None and emitted.thing is thing:
+        return Answer(status, emitted.body, id_, emitted.event)
+    return Answer(status, encode(thing), id_, secret=secret)
+
+
+def operations_of(modules: Sequence[Any]) -> list[Operation]:
+    """The operations that modules declare."""
+    found: dict[int, Operation] = {}
+    for module in modules:
+        for member in vars(module).values():
+            declared = getattr(member, "__operation__", None)
+            if isinstance(declared, Operation) and member.__module__ == module.__name__:
+                found[id(member)] = declared
+    return list(found.values())

@@ -1,0 +1,106 @@
+"""Reading: points and pages of committed rows, many requests' points in one query."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypeVar
+
+from commerce.engine.overlay import Kind
+from commerce.engine.tx import Caller, kind_of, missing
+from commerce.store.session import Store
+from commerce.store.table import Filter, Index, Key, Page, Row
+
+Thing = TypeVar("Thing")
+QUERIES_AT_ONCE_MAX = 2
+
+
+class Reader:
+    """Points asked for while a query runs share the next query."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._waiting: dict[Index, dict[Key, asyncio.Future[Row | None]]] = {}
+        self._running: dict[Index, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def point(self, index: Index, key: Key) -> Row | None:
+        """The committed row of this key; None where there is none."""
+        waiting = self._waiting.setdefault(index, {})
+        future = waiting.get(key)
+        if future is None:
+            future = waiting[key] = asyncio.get_running_loop().create_future()
+            if self._running.get(index, 0) < QUERIES_AT_ONCE_MAX:
+                self._running[index] = self._running.get(index, 0) + 1
+                task = asyncio.create_task(self._drain(index))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(future)
+
+    async def _drain(self, index: Index) -> None:
+        try:
+            while waiting := self._waiting.pop(index, None):
+                await self._query(index, waiting)
+        finally:
+            self._running[index] -= 1
+
+    async def _query(self, index: Index, waiting: dict[Key, asyncio.Future[Row | None]]) -> None:
+        try:
+            rows = {index.of(row): row for row in await self.store.find(index, list(waiting))}
+        except Exception as error:  # noqa: BLE001 - it is everyone's error who waits
+            for future in waiting.values():
+                future.set_exception(error)
+                future.exception()
+            return
+        for key, future in waiting.items():
+            future.set_result(rows.get(key))
+
+
+class Reading:
+    """What a read may see: the committed rows of one caller."""
+
+    def __init__(self, reader: Reader, caller: Caller, now: int) -> None:
+        self._reader = reader
+        self.caller = caller
+        self.now = now
+        """The time, Unix seconds."""
+
+    def key(self, id_: str) -> Key:
+        """The key of the caller's object with this id."""
+        return (self.caller.account, self.caller.livemode, id_)
+
+    async def point(self, index: Index, key: Key) -> Row | None:
+        """One row by its key."""
+        return await self._reader.point(index, key)
+
+    async def get(self, noun: type[Thing], id_: str) -> Thing:
+        """The caller's object. Raises `resource_missing`, saying so if it is in the other mode."""
+        kind = kind_of(noun)
+        row = await self.point(kind.table.key, self.key(id_))
+        if row is None:
+            raise await self.missing(kind, id_)
+        return kind.held(row).thing  # type: ignore[no-any-return]
+
+    async def missing(self, kind: Kind, id_: str) -> Exception:
+        """That there is no such object, or that it is in the other mode."""
+        error = missing(kind, id_)
+        other = (self.caller.account, not self.caller.livemode, id_)
+        if await self.point(kind.table.key, other) is not None:
+            here, there = ("live", "test") if self.caller.livemode else ("test", "live")
+            error.message = (
+                f"No such {kind.name}: '{id_}'. It exists in {there} mode, but a {here} mode"
+                " key was used."
+            )
+        return error
+
+    async def page(self, page: Page) -> list[Row]:
+        """Rows of the caller's, in both meanings: its account and its mode."""
+        own = [
+            Filter("account", "=", self.caller.account),
+            Filter("livemode", "=", self.caller.livemode),
+        ]
+        return await self._reader.store.page(page._replace(filters=[*own, *page.filters]))
+
+
+def things(kind: Kind, rows: list[Row]) -> list[Any]:
+    """Rows as objects."""
+    return [kind.held(row).thing for row in rows]

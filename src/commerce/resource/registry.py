@@ -1,0 +1,71 @@
+"""The registry: every noun and operation there is, and the routes they give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Literal, NamedTuple
+
+from commerce.resource.noun import Noun
+from commerce.resource.operation import Operation, operations_of
+from commerce.store.table import Table
+
+
+class Endpoint(NamedTuple):
+    """A method and a path, and what they lead to: a verb, a view, one object or a list."""
+
+    method: str
+    path: str
+    kind: Literal["verb", "view", "retrieve", "list"]
+    scope: str
+    operation: Operation | None = None
+    noun: type[Noun] | None = None
+    any_key: bool = False
+
+    @property
+    def name(self) -> str:
+        """How the operation is known, its aliases included."""
+        return f"{self.method} {self.path}"
+
+
+class Registry:
+    """All nouns and operations that a list of modules declares."""
+
+    def __init__(self, modules: Sequence[ModuleType], tables: Sequence[Table]) -> None:
+        self.nouns = _nouns(modules)
+        self.operations = operations_of(modules)
+        self.tables = {table.name: table for table in tables}
+        self.tables |= {noun.__noun__.table.name: noun.__noun__.table for noun in self.nouns}
+
+    def endpoints(self) -> list[tuple[Endpoint, str]]:
+        """Every endpoint with each path it answers at, the documented one first."""
+        found: list[tuple[Endpoint, str]] = []
+        for operation in self.operations:
+            endpoint = Endpoint(
+                operation.method,
+                operation.path,
+                "verb" if operation.run else "view",
+                operation.access.scope,
+                operation,
+                any_key=operation.access.any_key,
+            )
+            found.append((endpoint, operation.path))
+            if operation.alias:
+                found.append((endpoint, operation.alias))
+        for noun in self.nouns:
+            spec = noun.__noun__
+            if spec.path is None or spec.scope is None:
+                continue
+            one = Endpoint("GET", f"/{spec.path}/{{id}}", "retrieve", spec.scope, noun=noun)
+            many = Endpoint("GET", f"/{spec.path}", "list", spec.scope, noun=noun)
+            found += [(one, one.path), (many, many.path)]
+        return found
+
+
+def _nouns(modules: Sequence[ModuleType]) -> list[type[Noun]]:
+    found: dict[str, type[Noun]] = {}
+    for module in modules:
+        for member in vars(module).values():
+            if isinstance(member, type) and issubclass(member, Noun) and "__noun__" in vars(member):
+                found[member.__noun__.name] = member
+    return sorted(found.values(), key=lambda noun: noun.__noun__.name)

@@ -1,0 +1,224 @@
+"""All configuration: one typed field each, read from environment variables COMMERCE_*."""
+
+import ast
+import difflib
+import inspect
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_type_hints
+
+import msgspec
+
+from commerce.kernel.master_key import MasterKey
+
+PREFIX = "COMMERCE_"
+KEY_FILE_BYTES_MAX = 1024
+SECRET_FIELDS = frozenset({"database_url", "master_key"})
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class SettingsError(Exception):
+    """A setting is unknown or wrong; the message is one line for the user."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The configuration of one process; the variable of `port` is COMMERCE_PORT."""
+
+    data_dir: Path = Path("data")
+    """The folder of the embedded database, the master key and the sandbox keys."""
+    database_url: Annotated[str, msgspec.Meta(pattern="^postgres(ql)?://")] | None = None
+    """The PostgreSQL to use; unset, an embedded one runs in the data folder."""
+    master_key: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    """Seals stored secrets and keys fingerprints: 64 hex characters or base64 of 32 bytes; \
+unset, it is kept in the data folder."""
+    network: Literal["testnet", "production", "both"] = "testnet"
+    """The networks this server answers for: testnet takes test keys, production live keys."""
+    host: Annotated[str, msgspec.Meta(min_length=1)] = "127.0.0.1"
+    """The address to listen on."""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
+    """The port to listen on; 0 picks a free one."""
+    workers: Count = 1
+    """The number of API processes."""
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    """The least severe messages that are logged."""
+    log_format: Literal["json", "console"] = "json"
+    """How log lines look: for machines or for people."""
+    base_url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s?#]*[^\s?#/]$")] | None = None
+    """The URL clients reach the server at, without a slash at its end, used in doc_url and \
+sandbox.json; unset, derived from host and port."""
+    engine_lanes: Count = 1
+    """The number of batches an API process runs at the same time."""
+    batch_weight_max: Count = 512
+    """The number of rows one batch may write before the next one begins."""
+    pool_size: Count = 8
+    """The number of database connections an API process reads with."""
+    postgres_user: Annotated[str, msgspec.Meta(pattern="^[a-z_][a-z0-9_-]{0,31}$")] = (
+        "commerce-postgres"
+    )
+    """The system user that runs the embedded PostgreSQL when the server is started as root."""
+    body_size_max: Count = 1 << 20
+    """The size of a request body in bytes above which it is refused."""
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], **overrides: object) -> Self:
+        """Reads the environment; an override wins unless it is None, as an option not given is.
+
+        Raises SettingsError for a wrong value and for an unknown COMMERCE_* variable.
+        """
+        names = {_variable(field): field for field in cls.__struct_fields__}
+        given: dict[str, object] = {}
+        for variable, text in environ.items():
+            if variable.startswith(PREFIX):
+                given[_known(variable, names)] = text
+        for field, value in overrides.items():
+            if value is not None:
+                given[_known(_variable(field), names)] = value
+        hints = get_type_hints(cls, include_extras=True)
+        values: dict[str, Any] = {
+            field: _value(field, hints[field], raw) for field, raw in given.items()
+        }
+        return cls(**values)
+
+    def describe(self) -> list["Setting"]:
+        """Every setting in order, as `commerce settings` prints it; secrets are not shown."""
+        docs = _docs()
+        fields = msgspec.structs.fields(Settings)
+        return [
+            Setting(
+                _variable(field.name),
+                _shown(field.name, getattr(self, field.name)),
+                _shown(field.name, field.default),
+                docs[field.name],
+            )
+            for field in fields
+        ]
+
+    def __repr__(self) -> str:
+        shown = ((name, _shown(name, getattr(self, name))) for name in self.__struct_fields__)
+        return f"Settings({', '.join(f'{name}={value}' for name, value in shown)})"
+
+
+class Setting(NamedTuple):
+    """One line of `commerce settings`."""
+
+    name: str
+    value: str
+    default: str
+    doc: str
+
+
+def _variable(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+def _known(variable: str, names: Mapping[str, str]) -> str:
+    if variable in names:
+        return names[variable]
+    nearest = difflib.get_close_matches(variable, names, n=1, cutoff=0.0)[0]
+    raise SettingsError(f"the variable {variable} is unknown; the nearest known one is {nearest}")
+
+
+def _value(field: str, kind: Any, raw: object) -> object:  # noqa: ANN401 - a type expression
+    """Converts text to the field's type; the message never holds the value of a secret."""
+    if raw == "":
+        raise SettingsError(f"{_variable(field)} is empty; unset it for its default")
+    try:
+        # Lax mode would read the text "null" as None.
+        lax = isinstance(raw, str) and raw.lower() != "null"
+        return msgspec.convert(raw, kind, strict=not lax, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{_variable(field)}: {error}") from None
+
+
+def _path(kind: type, raw: Any) -> Any:  # noqa: ANN401 - the signature msgspec asks for
+    """Paths are the one type here that msgspec does not know."""
+    return kind(raw).expanduser()
+
+
+def _shown(field: str, value: object) -> str:
+    if value is None:
+        return ""
+    return "(set)" if field in SECRET_FIELDS else str(value)
+
+
+def _docs() -> dict[str, str]:
+    """The docstring under each field, from the source of the class."""
+    (parsed,) = ast.parse(inspect.getsource(Settings)).body
+    assert isinstance(parsed, ast.ClassDef)  # noqa: S101 - tells the type checker
+    docs: dict[str, str] = {}
+    for field, below in zip(parsed.body, parsed.body[1:], strict=False):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(doc))):
+                docs[name] = " ".join(doc.split())
+    return docs
+
+
+def load_master_key(data_dir: Path, configured: str | None) -> MasterKey:
+    """The configured master key, or the one kept in `data_dir`, made there the first time.
+
+    Processes that start together agree on one key. Raises SettingsError.
+    """
+    if configured is not None:
+        return _parsed(configured, _variable("master_key"))
+    path = data_dir / "master.key"
+    try:
+        if not os.path.lexists(path):
+            _generate(path)
+        return _parsed(_read_private(path), str(path))
+    except OSError as error:
+        raise SettingsError(f"the master key {path} cannot be used: {error.strerror}") from None
+
+
+def _parsed(text: str, where: str) -> MasterKey:
+    try:
+        return MasterKey.parse(text)
+    except ValueError as error:
+        raise SettingsError(f"{where}: {error}") from None
+
+
+def _generate(path: Path) -> None:
+    """Writes a new key beside its name, then links it there: whole or not at all, one wins."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, fresh = tempfile.mkstemp(dir=path.parent, prefix=".master.key.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(MasterKey.generate().reveal() + "\n")
+            file.flush()
+            os.fsync(descriptor)
+        path.hardlink_to(fresh)
+    except FileExistsError:
+        # Another process was faster: its key is the one.
+        return
+    finally:
+        Path(fresh).unlink()
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a new name in a folder survive a power cut: without its key the data is lost."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read_private(path: Path) -> str:
+    """The text of a file that must be a plain one of ours which nobody else may read."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        mode = stat.S_IMODE(status.st_mode)
+        if not stat.S_ISREG(status.st_mode):
+            raise SettingsError(f"{path} is not a plain file")
+        if status.st_uid != os.geteuid():
+            raise SettingsError(f"{path} belongs to another user")
+        if mode & 0o077:
+            raise SettingsError(f"{path} may be read by others (mode {mode:04o}): chmod 600 it")
+        return os.read(descriptor, KEY_FILE_BYTES_MAX).decode(errors="replace")
+    finally:
+        os.close(descriptor)

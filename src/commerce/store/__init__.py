@@ -1,0 +1,1 @@
+"""Where rows are kept: PostgreSQL, or memory with the same interface."""

@@ -1,0 +1,265 @@
+"""The store in PostgreSQL: pools, sessions, and what its errors mean."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from commerce.store import sql
+from commerce.store.session import (
+    CommitUnknown,
+    Conflict,
+    LockTimeout,
+    Outcome,
+    StoreUnavailable,
+    WriteRefused,
+)
+from commerce.store.table import Index, Key, Page, Row, Table, Wanted, Writing, Written
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+
+CONNECT_TIMEOUT_SECONDS = 5.0
+COMMAND_TIMEOUT_SECONDS = 30.0
+LANE_LOCK = 0x436F6D6D
+"""The class of the advisory locks by which lanes claim their numbers."""
+
+_SERVER_SETTINGS = {
+    "application_name": "commerce",
+    "jit": "off",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "30s",
+    # Every statement here finds rows by keys that arrive in arrays. The planner cannot know how
+    # many; on a table that was small when it planned it would choose to read all of it, and
+    # keep that plan.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+
+_LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Say what a driver's error means here. The one place where they are told apart."""
+    try:
+        yield
+    except asyncpg.LockNotAvailableError as error:
+        raise LockTimeout(str(error)) from error
+    except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
+        raise Conflict(str(error)) from error
+    except asyncpg.IntegrityConstraintViolationError as error:
+        raise WriteRefused(str(error)) from error
+    except asyncpg.RaiseError as error:
+        raise WriteRefused(str(error)) from error
+    except _LOST as error:
+        raise StoreUnavailable(str(error) or type(error).__name__) from error
+
+
+class DatabaseSession:
+    """One lane's own connection: a pool would add a round trip to each batch to clean it."""
+
+    def __init__(self, connection: Connection, lane: int) -> None:
+        self._connection = connection
+        self.lane = lane
+
+    async def begin(self) -> None:
+        """Begin a transaction."""
+        with _translated():
+            await self._connection.execute("BEGIN")
+
+    async def load(self, wanted: Wanted) -> list[tuple[Index, list[Row]]]:
+        """Load rows, locking those that are to be locked."""
+        statement, values, indexes = sql.load(wanted)
+        if not indexes:
+            return []
+        with _translated():
+            found = await self._connection.fetchrow(statement, *values)
+        assert found is not None
+        return [(index, rows or []) for index, rows in zip(indexes, found, strict=True)]
+
+    async def write(self, writing: Writing) -> Written:
+        """Write everything in one statement."""
+        statement, values = sql.write(writing)
+        with _translated():
+            found = await self._connection.fetchrow(statement, *values)
+        assert found is not None
+        once = sum(len(rows) for table, rows in writing.inserts.items() if table.once)
+        return Written(xid=int(found[0]), all_new=found[1] == once)
+
+    async def commit(self) -> None:
+        """Commit, or say that nobody knows."""
+        try:
+            await self._connection.execute("COMMIT")
+        except _LOST as error:
+            self._connection.terminate()
+            raise CommitUnknown(str(error)) from error
+
+    async def rollback(self) -> None:
+        """Undo everything; where that cannot be said, the connection's end says it."""
+        try:
+            await self._connection.execute("ROLLBACK", timeout=CONNECT_TIMEOUT_SECONDS)
+        except (*_LOST, asyncpg.PostgresError):
+            self._connection.terminate()
+
+    async def close(self) -> None:
+        """Close the connection, which also gives the lane's number back."""
+        with suppress(*_LOST):
+            await self._connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
+
+
+class Database:
+    """The store in PostgreSQL."""
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        self._url = url
+        self._pool_size = pool_size
+        self._pool: Pool | None = None
+        self._opening = asyncio.Lock()
+
+    async def _connect(self) -> Connection:
+        return await asyncpg.connect(
+            self._url,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            command_timeout=COMMAND_TIMEOUT_SECONDS,
+            server_settings=_SERVER_SETTINGS,
+        )
+
+    async def _pooled(self) -> Pool:
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._url,
+                    min_size=1,
+                    max_size=self._pool_size,
+                    timeout=CONNECT_TIMEOUT_SECONDS,
+                    command_timeout=COMMAND_TIMEOUT_SECONDS,
+                    server_settings=_SERVER_SETTINGS,
+                    reset=_unchanged,
+                )
+        return self._pool
+
+    async def session(self) -> DatabaseSession:
+        """Open a session on a connection of its own and claim the lowest free lane number."""
+        with _translated():
+            connection = await self._connect()
+            lane = 0
+            while not await connection.fetchval(
+                "SELECT pg_try_advisory_lock($1, $2)", LANE_LOCK, lane
+            ):
+                lane += 1
+        return DatabaseSession(connection, lane)
+
+    async def _fetch(self, statement: str, values: Sequence[Any]) -> list[Row]:
+        with _translated():
+            pool = self._pool or await self._pooled()
+            return [tuple(row) for row in await pool.fetch(statement, *values)]
+
+    async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
+        """Committed rows by their keys."""
+        return await self._fetch(*sql.find(index, keys))
+
+    async def page(self, page: Page) -> list[Row]:
+        """One page of committed rows."""
+        return await self._fetch(*sql.page(page))
+
+    async def ensure(self, table: Table, rows: Sequence[Row]) -> None:
+        """Make the rows of counters that do not exist yet."""
+        await self._fetch(*sql.ensure(table, rows))
+
+    async def forget(self, table: Table, keys: Sequence[Key]) -> None:
+        """Delete rows that have expired."""
+        await self._fetch(*sql.forget(table, keys))
+
+    async def outcome(self, xid: int) -> Outcome:
+        """Ask PostgreSQL what became of a transaction."""
+        rows = await self._fetch("SELECT pg_xact_status($1::text::xid8)", [str(xid)])
+        outcomes: dict[str, Outcome] = {
+            "committed": "committed",
+            "aborted": "aborted",
+            "in progress": "running",
+        }
+        return outcomes.get(rows[0][0], "unknown")
+
+    async def held(self, table: Table, row: Row) -> bool:
+        """Try to insert the row, never keeping it: waiting means somebody is about to."""
+        statement, values = sql.ensure(table, [row])
+        with _translated():
+            pool = self._pool or await self._pooled()
+            async with pool.acquire() as connection:
+                transaction = connection.transaction()
+                await transaction.start()
+                try:
+                    await connection.execute("SET LOCAL lock_timeout = '20ms'")
+                    await connection.execute(statement, *values)
+                except asyncpg.LockNotAvailableError:
+                    return True
+                finally:
+                    await transaction.rollback()
+        return False
+
+    async def ready(self) -> bool:
+        """Whether PostgreSQL answers."""
+        try:
+            return bool(await self._fetch("SELECT 1", []))
+        except StoreUnavailable:
+            return False
+
+    @asynccontextmanager
+    async def listen(self, told: Callable[[str | None], None]) -> AsyncIterator[None]:
+        """Pass announcements on; while the line is down, say None (all may be stale) each second."""
+        task = asyncio.create_task(self._listen(told))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _listen(self, told: Callable[[str | None], None]) -> None:
+        while True:
+            try:
+                connection = await self._connect()
+                try:
+                    await self._relay(connection, told)
+                finally:
+                    connection.terminate()
+            except (*_LOST, asyncpg.PostgresError):
+                pass
+            told(None)
+            await asyncio.sleep(0.5)
+
+    async def _relay(self, connection: Connection, told: Callable[[str | None], None]) -> None:
+        await connection.add_listener("commerce", lambda *heard: told(str(heard[3])))
+        told(None)
+        while True:
+            # A line that died without a word looks like a silent one: ask.
+            await connection.fetchval("SELECT 1", timeout=1.0)
+            await asyncio.sleep(0.5)
+
+    async def close(self) -> None:
+        """Close the pool."""
+        if self._pool is not None:
+            with suppress(*_LOST):
+                await asyncio.wait_for(self._pool.close(), CONNECT_TIMEOUT_SECONDS)
+
+
+async def _unchanged(_connection: object) -> None:
+    """Readers leave nothing behind on a connection, so nothing is cleaned."""

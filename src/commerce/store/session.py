@@ -1,0 +1,93 @@
+"""What the engine and the readers may ask of a store, whichever store it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Literal, Protocol
+
+from commerce.store.table import Index, Key, Page, Row, Table, Wanted, Writing, Written
+
+Outcome = Literal["committed", "aborted", "running", "unknown"]
+
+
+class StoreUnavailable(Exception):
+    """The store cannot be reached or cannot work now; nothing of the transaction was kept."""
+
+
+class CommitUnknown(Exception):
+    """The connection was lost while committing; whether the transaction was kept must be asked."""
+
+
+class Conflict(Exception):
+    """The database ended the transaction in favour of another; it may be run again."""
+
+
+class LockTimeout(Conflict):
+    """A lock was not given in time: somebody else holds what this transaction needs."""
+
+
+class WriteRefused(Exception):
+    """A constraint of the database refused what was written."""
+
+
+class Session(Protocol):
+    """One lane's line to the store: one transaction at a time."""
+
+    @property
+    def lane(self) -> int:
+        """The number of this lane, unique among all lanes of all processes on this store."""
+
+    async def begin(self) -> None:
+        """Begin a transaction. Raises `StoreUnavailable`."""
+
+    async def load(self, wanted: Wanted) -> list[tuple[Index, list[Row]]]:
+        """Load rows, locking those that are to be locked. Raises `Conflict`."""
+
+    async def write(self, writing: Writing) -> Written:
+        """Write everything. Raises `Conflict` or `WriteRefused`."""
+
+    async def commit(self) -> None:
+        """Commit. Raises `CommitUnknown` where the answer got lost."""
+
+    async def rollback(self) -> None:
+        """Undo everything; never raises, since a lost connection has undone it too."""
+
+    async def close(self) -> None:
+        """Give the line back."""
+
+
+class Store(Protocol):
+    """A place that keeps rows."""
+
+    async def session(self) -> Session:
+        """Open a lane's session. Raises `StoreUnavailable`."""
+
+    async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
+        """Committed rows by their keys, unlocked; a key without a row gives none."""
+
+    async def page(self, page: Page) -> list[Row]:
+        """One page of committed rows."""
+
+    async def ensure(self, table: Table, rows: Sequence[Row]) -> None:
+        """Make the rows of standing counters that do not exist yet, in their own transaction."""
+
+    async def forget(self, table: Table, keys: Sequence[Key]) -> None:
+        """Delete rows that have expired, in their own transaction."""
+
+    async def outcome(self, xid: int) -> Outcome:
+        """What became of a transaction whose commit was not answered."""
+
+    async def held(self, table: Table, row: Row) -> bool:
+        """Whether a running transaction holds a row of this key that is not yet committed."""
+
+    async def ready(self) -> bool:
+        """Whether the store answers."""
+
+    def listen(self, told: Callable[[str | None], None]) -> AbstractAsyncContextManager[None]:
+        """Call `told` with each announcement; with None when announcements may have been missed."""
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+

@@ -1,0 +1,120 @@
+"""What the store knows of a table: its columns, its keys and how its rows are locked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+Key = tuple[Any, ...]
+Row = tuple[Any, ...]
+
+
+class Column(NamedTuple):
+    """One column: its name and its PostgreSQL type."""
+
+    name: str
+    type: str
+    nullable: bool = False
+
+
+class Index:
+    """Columns of a table that find at most one row: the primary key, or another unique key."""
+
+    __slots__ = ("columns", "name", "of", "positions", "table")
+
+    def __init__(self, table: Table, columns: tuple[str, ...]) -> None:
+        self.table = table
+        self.columns = columns
+        self.name = f"{table.name}({','.join(columns)})"
+        names = [column.name for column in table.columns]
+        self.positions = tuple(names.index(name) for name in columns)
+        positions = self.positions
+        self.of = lambda row: tuple([row[at] for at in positions])
+        """Gives a row's key in this index."""
+
+    def __repr__(self) -> str:
+        return f"Index({self.name})"
+
+
+class Table:
+    """A table and its place in the one global order in which rows are locked.
+
+    `rank` is that place: rows of a lower rank are locked first, rows of one rank by key.
+    `standing` tables hold counters (balances, caps) whose rows are made, at zero, the first
+    time they are needed, since a row that does not exist cannot be locked.
+    """
+
+    __slots__ = ("announced", "columns", "key", "name", "once", "rank", "standing", "unique")
+
+    def __init__(  # noqa: PLR0913 - a declaration, always called by keyword
+        self,
+        name: str,
+        columns: Iterable[Column],
+        *,
+        key: tuple[str, ...],
+        rank: int,
+        unique: Sequence[tuple[str, ...]] = (),
+        standing: bool = False,
+        once: bool = False,
+        announced: bool = False,
+    ) -> None:
+        self.name = name
+        self.columns = tuple(columns)
+        self.rank = rank
+        self.standing = standing
+        self.once = once
+        """A second insert of the same key is reported instead of raised (idempotency keys)."""
+        self.announced = announced
+        """Other processes cache these rows, so a change of one is announced to them."""
+        self.key = Index(self, key)
+        self.unique = {columns: Index(self, columns) for columns in unique}
+
+    def index(self, *columns: str) -> Index:
+        """The unique index over the owner columns and `columns`."""
+        return self.unique[("account", "livemode", *columns)]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column names, in the order of a row."""
+        return tuple(column.name for column in self.columns)
+
+    def __repr__(self) -> str:
+        return f"Table({self.name})"
+
+
+Wanted = Mapping[Index, Mapping[Key, bool]]
+"""Rows to load: by index, the keys and whether each is to be locked."""
+
+
+class Writing(NamedTuple):
+    """All that one batch writes; rows are whole rows in the order of their table's columns."""
+
+    inserts: Mapping[Table, list[Row]]
+    updates: Mapping[Table, list[Row]]
+    announcements: Sequence[str]
+
+
+class Written(NamedTuple):
+    """What writing told: the transaction's id, and whether every `once` row was new."""
+
+    xid: int
+    all_new: bool
+
+
+class Filter(NamedTuple):
+    """A condition on one column: the operator is one of `=`, `in`, `>`, `>=`, `<`, `<=`."""
+
+    column: str
+    operator: str
+    value: Any
+
+
+class Page(NamedTuple):
+    """A page of a table in the order of `order` (columns, newest first unless `ascending`)."""
+
+    table: Table
+    filters: Sequence[Filter]
+    order: tuple[str, ...]
+    limit: int
+    after: Key | None = None
+    ascending: bool = False

@@ -1,0 +1,61 @@
+"""A PostgreSQL for the tests that need one: a server per session, a fresh database per test."""
+
+import asyncio
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from commerce.store.embedded import EmbeddedPostgres
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The only event loop asyncpg runs on."""
+    return "asyncio"
+
+
+def reachable_folder() -> Path:
+    """A new short folder that the user who runs PostgreSQL for root may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="commerce-test-", dir="/tmp")).resolve()
+    folder.chmod(0o711)
+    return folder
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A data folder that does not exist yet, in a folder of its own that goes after the test."""
+    folder = reachable_folder()
+    yield folder / "data"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A started server, one per session and so one per xdist worker; not safe from crashes."""
+    folder = reachable_folder()
+    server = EmbeddedPostgres.start(folder / "data", durable=False)
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The URL of a fresh, empty database that is dropped after the test."""
+    name = f"test_{uuid.uuid4().hex}"
+    asyncio.run(_execute(postgres.url, f"CREATE DATABASE {name}"))
+    yield postgres.url.replace("/commerce?", f"/{name}?")
+    asyncio.run(_execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
