@@ -36,7 +36,7 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """A started server, one per session and so one per xdist worker; not safe from crashes."""
+    """A started server, one per session and so one per xdist worker, without fsync."""
     folder = reachable_folder()
     server = EmbeddedPostgres.start(folder / "data", durable=False)
     yield server

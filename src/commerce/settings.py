@@ -97,6 +97,11 @@ sandbox.json; unset, derived from host and port."""
             for field in fields
         ]
 
+    def environment(self) -> dict[str, str]:
+        """The variables that would load as these settings, for a process of the same server."""
+        given = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {_variable(name): str(value) for name, value in given.items() if value is not None}
+
     def __repr__(self) -> str:
         shown = ((name, _shown(name, getattr(self, name))) for name in self.__struct_fields__)
         return f"Settings({', '.join(f'{name}={value}' for name, value in shown)})"

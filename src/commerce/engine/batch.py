@@ -9,15 +9,14 @@ import msgspec
 import structlog
 
 from commerce.engine.answers import ANSWER, Answer
-from commerce.engine.overlay import Directory, Miss, Needs, Overlay, WorkingSet
-from commerce.engine.tx import Tx
+from commerce.engine.overlay import Miss, Needs, Overlay, WorkingSet
+from commerce.engine.tx import Means, Tx
 from commerce.kernel.errors import ApiError
 from commerce.ledger.directory import ADDRESS
 from commerce.store.table import Index, Key, Row, Table, Writing
 
 if TYPE_CHECKING:
     from commerce.engine.command import Work
-    from commerce.kernel.master_key import MasterKey
     from commerce.store.session import Session
 
 MISS_ROUNDS_MAX = 32
@@ -32,16 +31,6 @@ class Restart(Exception):
     def __init__(self, misses: Sequence[Miss]) -> None:
         super().__init__(len(misses))
         self.misses = misses
-
-
-class Means(NamedTuple):
-    """What every batch of an engine uses."""
-
-    directory: Directory
-    now: Callable[[], int]
-    ids: Callable[..., str]
-    master_key: MasterKey
-    docs_url: str
 
 
 class Ran(NamedTuple):
@@ -135,8 +124,8 @@ class Batch:
         """Run one verb in an overlay of its own: returning keeps it, raising drops it."""
         overlay = Overlay(working)
         command = work.command
-        ids, lane = self.means.ids, self.session.lane
-        tx = Tx(overlay, command.caller, now=now, ids=ids, lane=lane)
+        lane = self.session.lane
+        tx = Tx(overlay, command.caller, now=now, means=self.means, lane=lane)
         try:
             answer = command.run(tx)
         except ApiError as error:

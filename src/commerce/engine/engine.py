@@ -7,10 +7,11 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from commerce.engine.answers import ANSWER, KEPT_SECONDS, Answer, Remembered
-from commerce.engine.batch import Means, context
+from commerce.engine.batch import context
 from commerce.engine.command import Command, Work
 from commerce.engine.lane import Lane, Tally, unavailable
 from commerce.engine.outbox import EVENT
+from commerce.engine.tx import Means
 from commerce.kernel.errors import ApiError
 
 if TYPE_CHECKING:
@@ -112,6 +113,10 @@ class Engine:
     def in_flight(self, key: AnswerKey) -> bool:
         """Whether this process is running a command under this key."""
         return key in self._flights
+
+    async def held(self, key: AnswerKey) -> bool:
+        """Whether another process is writing an answer under this key."""
+        return await self.store.held(ANSWER, (*key, b"", 0, None, None, None, None, 0))
 
     async def recall(self, works: list[Work]) -> dict[AnswerKey, Answer | ApiError]:
         """The remembered answers of commands, by key; `idempotency_key_reused` for another's."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from commerce.engine.answers import ANSWER
 from commerce.engine.batch import Batch, Restart, writing
 from commerce.kernel.errors import ApiError
 from commerce.store.session import (
@@ -83,8 +82,7 @@ class Lane:
     async def _give_up(self, work: Work, error: Exception) -> None:
         key = work.answer_key
         if isinstance(error, LockTimeout) and key is not None:
-            row = (*key, b"", 0, None, None, None, None, 0)
-            if await self._engine.store.held(ANSWER, row):
+            if await self._engine.held(key):
                 work.fail(ApiError("idempotency_key_in_use", headers={"Retry-After": "1"}))
                 return
         if isinstance(error, Conflict):

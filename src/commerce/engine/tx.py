@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
 from commerce.engine.outbox import EVENT
-from commerce.engine.overlay import Held, Kind, Miss, Overlay
+from commerce.engine.overlay import Directory, Held, Kind, Miss, Overlay
 from commerce.kernel.errors import ApiError
+from commerce.kernel.master_key import MasterKey
 from commerce.ledger.account import BALANCE, LedgerAccount
 from commerce.ledger.cap import CAP, Cap
 from commerce.ledger.directory import ADDRESS, Address
@@ -45,6 +47,16 @@ class Caller(msgspec.Struct, frozen=True):
     """The command line of the server itself: the one that sets plans and capabilities."""
 
 
+class Means(NamedTuple):
+    """What an engine's batches work with."""
+
+    directory: Directory
+    now: Callable[[], int]
+    ids: Callable[..., str]
+    master_key: MasterKey
+    docs_url: str
+
+
 class Booked(NamedTuple):
     """A booked transaction: its id and its hash."""
 
@@ -74,14 +86,14 @@ def missing(kind: Kind, id_: str) -> ApiError:
 class Tx:
     """One verb's view of a batch."""
 
-    __slots__ = ("_fresh", "_ids", "_overlay", "added", "caller", "emitted", "lane", "now")
+    __slots__ = ("_ids", "_means", "_overlay", "added", "caller", "emitted", "lane", "now")
 
     def __init__(
-        self, overlay: Overlay, caller: Caller, *, now: int, ids: Callable[..., str], lane: int
+        self, overlay: Overlay, caller: Caller, *, now: int, means: Means, lane: int
     ) -> None:
         self._overlay = overlay
-        self._ids = ids
-        self._fresh: set[str] = set()
+        self._ids = means.ids
+        self._means = means
         self.caller = caller
         self.now = now
         """The time, Unix seconds; it does not pass while the verb runs."""
@@ -93,9 +105,19 @@ class Tx:
 
     def new_id(self, prefix: str) -> str:
         """A new id in the caller's mode."""
-        made = self._ids(prefix, livemode=self.caller.livemode)
-        self._fresh.add(made)
-        return made
+        return self._ids(prefix, livemode=self.caller.livemode)
+
+    def new_account_id(self) -> str:
+        """A new id of an account, which is the same in both modes."""
+        return self._ids("acct", livemode=True)
+
+    def random_bytes(self, count: int) -> bytes:
+        """Bytes that nobody can guess, for secrets."""
+        return secrets.token_bytes(count)
+
+    def fingerprint(self, payload: bytes) -> bytes:
+        """A keyed hash, by which what must not be kept can be known again."""
+        return self._means.master_key.fingerprint("terms", payload)
 
     # Objects
 
@@ -116,6 +138,9 @@ class Tx:
 
     def _key(self, id_: str, account: str | None) -> Key:
         return (account or self.caller.account, self.caller.livemode, id_)
+
+    def _key_of(self, thing: Any, account: str | None) -> Key:
+        return (account or self.caller.account, thing.livemode, thing.id)
 
     def _held(self, index: Index, key: Key, kind: Kind, *, lock: bool) -> Held | None:
         value = self._overlay.read(index, key, lock=lock)
@@ -138,8 +163,8 @@ class Tx:
     def add(self, thing: Thing, *, account: str | None = None, event: str | None = None) -> Thing:
         """Keep a new object and emit its event (`<noun>.created` unless named)."""
         kind = kind_of(thing)
-        held = Held(kind, account or self.caller.account, 1, thing)
-        key = self._key(thing.id, account)  # type: ignore[attr-defined]
+        key = self._key_of(thing, account)
+        held = Held(kind, key[0], 1, thing)
         self._overlay.put(kind.table.key, key, held, born=True)
         for columns, index in kind.table.unique.items():
             values = [getattr(thing, column, None) for column in columns[2:]]
@@ -154,7 +179,7 @@ class Tx:
     ) -> Thing:
         """Replace fields of an object and emit its event (`<noun>.updated` unless named)."""
         kind = kind_of(thing)
-        key = self._key(thing.id, account)  # type: ignore[attr-defined]
+        key = self._key_of(thing, account)
         before = self._held(kind.table.key, key, kind, lock=True)
         assert before is not None
         after: Any = msgspec.structs.replace(before.thing, **fields)
@@ -163,22 +188,31 @@ class Tx:
         self._emit(held, event or f"{kind.event}.updated", previous=before)
         return after  # type: ignore[no-any-return]
 
-    def advance(self, thing: Thing, verb: str, *, event: str | None = None, **fields: Any) -> Thing:
+    def advance(
+        self,
+        thing: Thing,
+        verb: str,
+        *,
+        account: str | None = None,
+        event: str | None = None,
+        **fields: Any,
+    ) -> Thing:
         """Move an object along its lifecycle and emit `<noun>.<state>`; raises `state_invalid`."""
         status = thing.lifecycle.move(thing.status, verb)  # type: ignore[attr-defined]
         event = event or f"{kind_of(thing).event}.{status}"
-        return self.change(thing, event=event, status=status, **fields)
+        return self.change(thing, account=account, event=event, status=status, **fields)
 
     def _emit(self, held: Held, event: str, *, previous: Held | None) -> None:
         body = held.kind.encode(held.thing)
-        made = self._ids("evt", livemode=self.caller.livemode)
+        livemode = held.thing.livemode
+        made = self._ids("evt", livemode=livemode)
         changed = None if previous is None else _previous(held.kind.encode(previous.thing), body)
         caller = self.caller
         self._overlay.append(
             EVENT,
             (
                 held.account,
-                caller.livemode,
+                livemode,
                 made,
                 1,
                 self.now,
@@ -204,8 +238,13 @@ class Tx:
         return Address.of(row)
 
     def list_address(self, address: Address) -> None:
-        """Write an address into the directory."""
-        key = address[:2]
+        """Write a new wallet into the directory. Its address is new too, so nobody looks first."""
+        key = (address.livemode, address.address)
+        self._overlay.put(ADDRESS.key, key, tuple(address), born=True)
+
+    def change_address(self, address: Address) -> None:
+        """Change what the directory says of an address; an external one is written into it."""
+        key = (address.livemode, address.address)
         known = self._overlay.read(ADDRESS.key, key, lock=True) is not None
         self._overlay.put(ADDRESS.key, key, tuple(address), born=not known)
 
@@ -223,11 +262,13 @@ class Tx:
         if row is not None:
             return row
         standing = (*key, account.debit_normal, account.guarded, 0, 0)
-        if account.code.rpartition(":")[2] in self._fresh:
-            # The account belongs to an object made by this verb: nobody else can know it.
-            self._overlay.put(BALANCE.key, key, standing, born=True)
-            return standing
         raise Miss(BALANCE.key, key, lock=True, standing=standing)
+
+    def found(self, account: LedgerAccount) -> None:
+        """Say that an account is new: its owner's lock, held here, keeps everyone else away."""
+        key = account.shard(self.lane)
+        row = (*key, account.debit_normal, account.guarded, 0, 0)
+        self._overlay.put(BALANCE.key, key, row, born=True)
 
     def post(self, booking: Booking) -> Booked:
         """Book a transaction: all of its postings. Raises `insufficient_funds` below a floor."""
@@ -279,12 +320,13 @@ class Tx:
         used = self._used(cap)
         return None if cap.ceiling is None else max(cap.ceiling - used, 0)
 
-    def use(self, cap: Cap, amount: int) -> None:
-        """Count an amount against a cap. Raises `limit_exceeded` above it."""
+    def use(self, cap: Cap, amount: int) -> int:
+        """Count an amount against a cap and give what is used now; `limit_exceeded` above it."""
         used = self._used(cap) + amount
         if cap.ceiling is not None and used > cap.ceiling:
             raise ApiError("limit_exceeded", f"{cap.meter} is used up.")
         self._overlay.put(CAP.key, cap.key, (*cap.key, cap.period, used, cap.ceiling))
+        return used
 
     def _used(self, cap: Cap) -> int:
         standing = (*cap.key, cap.period, 0, None)

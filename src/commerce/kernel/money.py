@@ -46,7 +46,7 @@ class Money:
 
     def __eq__(self, other: object) -> bool:
         """Say whether amount and currency are the same."""
-        if type(other) is not Money:
+        if not isinstance(other, Money):
             return NotImplemented
         return self.minor == other.minor and self.currency == other.currency
 

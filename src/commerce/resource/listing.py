@@ -86,12 +86,15 @@ def _filters(spec: Spec, name: str, values: Sequence[str]) -> list[Filter]:
         raise unknown(name, [*known, *CONTROLS])
     read = _reader(spec, field)
     if not bracket:
-        return [Filter(field, "=", read(values[-1], field))]
-    if operator == "":
-        return [Filter(field, "in", [read(value, field) for value in values])]
-    if operator not in OPERATORS or field != "created":
+        made = Filter(field, "=", read(values[-1], field))
+    elif operator == "":
+        made = Filter(field, "in", [read(value, field) for value in values])
+    elif operator in OPERATORS and field == "created":
+        made = Filter(field, OPERATORS[operator], read(values[-1], name))
+    else:
         raise unknown(name, [*known, *CONTROLS])
-    return [Filter(field, OPERATORS[operator], read(values[-1], name))]
+    # A field with one possible value has no column, and no value that would leave a row out.
+    return [made] if field in spec.table.names else []
 
 
 def unknown(name: str, known: Sequence[str]) -> ApiError:

@@ -2,8 +2,8 @@
 
 This is the one clever file. A noun is a frozen msgspec struct whose fields are what clients see:
 
-    @noun("stablecoin_transfer", prefix="tr", path="stablecoin/transfers", ...)
-    class Transfer(Noun):
+    @noun(prefix="tr", path="stablecoin/transfers", ...)
+    class Transfer(Noun, tag="stablecoin_transfer", kw_only=True):
         amount: Money
         \"\"\"What the recipient got.\"\"\"
 
@@ -69,15 +69,13 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """A nested group of fields of a noun."""
 
 
-class Noun(msgspec.Struct, frozen=True, kw_only=True):
+class Noun(msgspec.Struct, frozen=True, kw_only=True, tag_field="object"):
     """What every object has."""
 
     __noun__: ClassVar[Spec]
 
     id: str
     """The object's id."""
-    object: str = ""
-    """What kind of object this is."""
     livemode: bool
     """False in test mode, true where real money moves."""
     created: Time
@@ -96,8 +94,10 @@ class Field(NamedTuple):
 
 def encode_money(value: Any) -> Any:
     """Encode what JSON has no form for: money is its decimal text."""
-    if type(value) is Money:
+    if isinstance(value, Money):
         return value.text
+    if isinstance(value, int):
+        return int(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
@@ -110,10 +110,9 @@ class Spec:
     def __init__(  # noqa: PLR0913 - a declaration, always called by keyword
         self,
         cls: type[Noun],
-        name: str,
         *,
         prefix: str,
-        event: str,
+        event: str | None,
         path: str | None,
         scope: str | None,
         rank: int,
@@ -125,17 +124,20 @@ class Spec:
         example: Callable[..., Any] | None,
     ) -> None:
         self.cls = cls
+        name = str(cls.__struct_config__.tag)
         self.name = name
         self.prefix = prefix
-        self.event = event
+        self.event = event or name
         self.path = path
         self.scope = scope
         self.filters = tuple(filters)
         self.example = example
         hints = get_type_hints(cls, include_extras=True)
         self.types = {field: hints[field] for field in cls.__struct_fields__}
-        self.docs = _docs(cls)
+        self.docs = declared_docs(cls)
         self.hidden = {field for field, hint in self.types.items() if HIDDEN in _marks(hint)}
+        names = zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)
+        self.shown = [pair for pair in names if pair[0] not in self.hidden]
         self.fields, readers = _plan(self.types, "", "", nullable=False)
         self._readers = readers
         own = [field.column for field in self.fields if field.column.name not in _HEAD]
@@ -174,15 +176,14 @@ class Spec:
         """The object in a row."""
         values = dict(zip(self._at, row, strict=True))
         return self.cls(
-            object=self.name,
             livemode=values["livemode"],
             **{name: read(values) for name, read in self._readers},
         )
 
     def wire(self, thing: Any) -> dict[str, Any]:
         """The members of an object that clients see."""
-        names = thing.__struct_fields__
-        return {name: getattr(thing, name) for name in names if name not in self.hidden}
+        members = {shown: getattr(thing, name) for name, shown in self.shown}
+        return {"object": self.name, **members}
 
     def encode(self, thing: Any) -> bytes:
         """An object as JSON, as clients see it."""
@@ -197,7 +198,7 @@ _HEAD_COLUMNS = (
     Column("created", "bigint"),
     Column("metadata", "jsonb"),
 )
-_HEAD = {column.name for column in _HEAD_COLUMNS} | {"object"}
+_HEAD = {column.name for column in _HEAD_COLUMNS}
 
 Reader = tuple[str, Callable[[dict[str, Any]], Any]]
 
@@ -229,7 +230,7 @@ def _plan(
     readers: list[Reader] = []
     for name, hint in hints.items():
         bare, optional = _bare(hint)
-        if name in ("object", "livemode") or _is_constant(bare) or COMPUTED in _marks(hint):
+        if name == "livemode" or _is_constant(bare) or COMPUTED in _marks(hint):
             continue
         column = f"{prefix}{name}"
         if isinstance(bare, type) and issubclass(bare, Part):
@@ -322,7 +323,7 @@ def _from_json(text: str | None, type_: Any) -> Any:
     return None if text is None else msgspec.json.decode(text, type=type_)
 
 
-def _docs(cls: type[Any]) -> dict[str, str]:
+def declared_docs(cls: type[Any]) -> dict[str, str]:
     """The docstrings under a class's fields, its parents' included."""
     found: dict[str, str] = {}
     for parent in reversed(cls.__mro__):
@@ -345,7 +346,6 @@ Declared = TypeVar("Declared", bound=Noun)
 
 
 def noun(  # noqa: PLR0913 - a declaration, always called by keyword
-    name: str,
     *,
     prefix: str,
     rank: int,
@@ -361,7 +361,7 @@ def noun(  # noqa: PLR0913 - a declaration, always called by keyword
 ) -> Callable[[type[Declared]], type[Declared]]:
     """Declare a noun.
 
-    `name` is its `object`, `prefix` begins its ids, `path` is where it is retrieved and listed
+    The class's tag is its `object`, `prefix` begins its ids, `path` is where it is retrieved and listed
     under `scope`, `filters` are the fields a list may be filtered by beside `created`, `unique`
     the fields of which an account has each value once, `rank` its place in the order of locks.
     """
@@ -369,9 +369,8 @@ def noun(  # noqa: PLR0913 - a declaration, always called by keyword
     def declare(cls: type[Declared]) -> type[Declared]:
         cls.__noun__ = Spec(
             cls,
-            name,
             prefix=prefix,
-            event=event or name,
+            event=event,
             path=path,
             scope=scope,
             rank=rank,

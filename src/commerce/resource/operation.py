@@ -21,7 +21,7 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of an operation: of its path, its query and its body together."""
 
 
-class Nothing(Params, frozen=True):
+class Nothing(Params, kw_only=True):
     """No parameters."""
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from commerce.engine.overlay import Kind
 from commerce.engine.tx import Caller, kind_of, missing
 from commerce.store.session import Store
-from commerce.store.table import Filter, Index, Key, Page, Row
+from commerce.store.table import Filter, Index, Key, Page, Row, Table
 
 Thing = TypeVar("Thing")
 QUERIES_AT_ONCE_MAX = 2
@@ -99,6 +99,12 @@ class Reading:
             Filter("livemode", "=", self.caller.livemode),
         ]
         return await self._reader.store.page(page._replace(filters=[*own, *page.filters]))
+
+    async def sums(
+        self, table: Table, amount: str, by: str, filters: list[Filter]
+    ) -> dict[Any, int]:
+        """The sums of a column over committed rows, by another column, from one snapshot."""
+        return await self._reader.store.sums(table, amount, by, filters)
 
 
 def things(kind: Kind, rows: list[Row]) -> list[Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from commerce.resource.noun import Noun
-from commerce.resource.operation import Operation, operations_of
+from commerce.resource.operation import Access, Operation, operations_of
 from commerce.store.table import Table
 
 
@@ -17,10 +17,9 @@ class Endpoint(NamedTuple):
     method: str
     path: str
     kind: Literal["verb", "view", "retrieve", "list"]
-    scope: str
+    access: Access
     operation: Operation | None = None
     noun: type[Noun] | None = None
-    any_key: bool = False
 
     @property
     def name(self) -> str:
@@ -31,9 +30,14 @@ class Endpoint(NamedTuple):
 class Registry:
     """All nouns and operations that a list of modules declares."""
 
-    def __init__(self, modules: Sequence[ModuleType], tables: Sequence[Table]) -> None:
+    def __init__(
+        self,
+        modules: Sequence[ModuleType],
+        tables: Sequence[Table],
+        views: Sequence[Callable[..., Any]] = (),
+    ) -> None:
         self.nouns = _nouns(modules)
-        self.operations = operations_of(modules)
+        self.operations = [*operations_of(modules), *(view.__operation__ for view in views)]
         self.tables = {table.name: table for table in tables}
         self.tables |= {noun.__noun__.table.name: noun.__noun__.table for noun in self.nouns}
 
@@ -45,9 +49,8 @@ class Registry:
                 operation.method,
                 operation.path,
                 "verb" if operation.run else "view",
-                operation.access.scope,
+                operation.access,
                 operation,
-                any_key=operation.access.any_key,
             )
             found.append((endpoint, operation.path))
             if operation.alias:
@@ -56,8 +59,9 @@ class Registry:
             spec = noun.__noun__
             if spec.path is None or spec.scope is None:
                 continue
-            one = Endpoint("GET", f"/{spec.path}/{{id}}", "retrieve", spec.scope, noun=noun)
-            many = Endpoint("GET", f"/{spec.path}", "list", spec.scope, noun=noun)
+            access = Access(spec.scope)
+            one = Endpoint("GET", f"/{spec.path}/{{id}}", "retrieve", access, noun=noun)
+            many = Endpoint("GET", f"/{spec.path}", "list", access, noun=noun)
             found += [(one, one.path), (many, many.path)]
         return found
 

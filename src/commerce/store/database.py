@@ -18,7 +18,7 @@ from commerce.store.session import (
     StoreUnavailable,
     WriteRefused,
 )
-from commerce.store.table import Index, Key, Page, Row, Table, Wanted, Writing, Written
+from commerce.store.table import Filter, Index, Key, Page, Row, Table, Wanted, Writing, Written
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -179,6 +179,13 @@ class Database:
     async def page(self, page: Page) -> list[Row]:
         """One page of committed rows."""
         return await self._fetch(*sql.page(page))
+
+    async def sums(
+        self, table: Table, amount: str, by: str, filters: Sequence[Filter]
+    ) -> dict[Any, int]:
+        """The sums of a column by another column."""
+        rows = await self._fetch(*sql.sums(table, amount, by, filters))
+        return {row[0]: int(row[1]) for row in rows}
 
     async def ensure(self, table: Table, rows: Sequence[Row]) -> None:
         """Make the rows of counters that do not exist yet."""

@@ -221,8 +221,7 @@ class EmbeddedPostgres:
             if found is not None:
                 # Alive and ours, yet out of reach: its socket was removed from outside.
                 self._pg_ctl_stop()
-            # What is left is stale; PostgreSQL would take a reused process id for a server.
-            (self.cluster / "postmaster.pid").unlink(missing_ok=True)
+            self._remove_stale_locks()
             found = self._launch()
         try:
             self._create_database(found)
@@ -230,6 +229,16 @@ class EmbeddedPostgres:
             self._abandon()
             raise
         self._found = found
+
+    def _remove_stale_locks(self) -> None:
+        """Removes the lock files of a server that is dead.
+
+        PostgreSQL goes by their process id alone, so it would take a zombie, or a stranger with
+        a reused id, for a live server and not start.
+        """
+        (self.cluster / "postmaster.pid").unlink(missing_ok=True)
+        for name in (".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
+            (socket_folder(self.data_dir) / name).unlink(missing_ok=True)
 
     def _launch(self) -> Postmaster:
         """Starts the postmaster, waiting out the last backends of one that was killed."""

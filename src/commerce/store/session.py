@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from commerce.store.table import Index, Key, Page, Row, Table, Wanted, Writing, Written
+from commerce.store.table import Filter, Index, Key, Page, Row, Table, Wanted, Writing, Written
 
 Outcome = Literal["committed", "aborted", "running", "unknown"]
 
@@ -68,6 +68,11 @@ class Store(Protocol):
 
     async def page(self, page: Page) -> list[Row]:
         """One page of committed rows."""
+
+    async def sums(
+        self, table: Table, amount: str, by: str, filters: Sequence[Filter]
+    ) -> dict[Any, int]:
+        """The sums of a column over committed rows, by another column, from one snapshot."""
 
     async def ensure(self, table: Table, rows: Sequence[Row]) -> None:
         """Make the rows of standing counters that do not exist yet, in their own transaction."""

@@ -146,6 +146,18 @@ def page(page: Page) -> Statement:
     )
 
 
+def sums(table: Table, amount: str, by: str, filters: Sequence[Filter]) -> Statement:
+    """The sums of a column, by another one."""
+    values: list[Any] = []
+    types = {column.name: column.type for column in table.columns}
+    conditions = [_condition(each, types[each.column], values) for each in filters]
+    return (
+        f"SELECT {by}, sum({amount})::bigint FROM {table.name}"
+        f" WHERE {' AND '.join(conditions)} GROUP BY {by}",
+        values,
+    )
+
+
 def _condition(condition: Filter, type_: str, values: list[Any]) -> str:
     values.append(condition.value)
     if condition.operator == "in":

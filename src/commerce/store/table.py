@@ -102,7 +102,7 @@ class Written(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """A condition on one column: the operator is one of `=`, `in`, `>`, `>=`, `<`, `<=`."""
+    """A condition on one column: the operator is one of `=`, `<>`, `in`, `>`, `>=`, `<`, `<=`."""
 
     column: str
     operator: str

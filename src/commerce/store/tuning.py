@@ -26,7 +26,7 @@ jit = off
 
 # Durability: what was answered is on disk.
 fsync = {durable}
-synchronous_commit = {durable}
+synchronous_commit = on
 full_page_writes = {durable}
 wal_compression = {wal_compression}
 max_wal_size = 4GB
@@ -56,7 +56,7 @@ log_timezone = 'UTC'
 
 
 def configuration(socket_folder: Path, memory_bytes: int, *, durable: bool, lz4: bool) -> str:
-    """The text of the settings file; `durable=False` gives up crash safety, for tests."""
+    """The text of the settings file; `durable=False` survives no crash of the machine."""
     share = memory_bytes // 8 // MEBIBYTE
     return TEMPLATE.format(
         socket_folder=_quoted(f'"{socket_folder}"'.replace("\\", "\\\\")),

@@ -1,0 +1,142 @@
+"""Accounts: who holds money here, on which plan, with which limits and capabilities."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+from commerce.engine.overlay import Needs
+from commerce.engine.tx import Caller, Tx
+from commerce.kernel import address as addresses
+from commerce.kernel.errors import ApiError
+from commerce.ledger.directory import Address
+from commerce.resource.noun import Noun, noun
+from commerce.resource.operation import Params, view
+from commerce.resource.parameter import Name
+from commerce.resource.reading import Reading
+
+Plan = Literal["free", "starter", "growth", "enterprise"]
+Verification = Literal["basic", "verified", "premium", "business"]
+Capability = Literal["stablecoin_issuance", "reserves_operator", "finance_lender"]
+
+
+@noun(prefix="acct", rank=100, announced=True)
+class Account(Noun, tag="account", kw_only=True):
+    """A business or a person with a wallet in each mode.
+
+    An account is in both modes under one id; what it owns in one is apart from the other.
+    """
+
+    name: str | None = None
+    """What the account calls itself."""
+    plan: Plan
+    """The plan, which sets the rate limits. The operator's to set."""
+    verification: Verification
+    """How far the holder's identity was verified, which sets the transfer limits."""
+    capabilities: list[Capability]
+    """What the account may do beyond the ordinary. The operator's to set."""
+    wallet: str
+    """The address of the main wallet in this mode."""
+
+
+class CreateAccount(Params, kw_only=True):
+    """What the operator says of a new account."""
+
+    name: Name | None = None
+    plan: Plan = "free"
+    verification: Verification | None = None
+    capabilities: list[Capability] = []
+
+
+class UpdateAccount(Params, kw_only=True):
+    """What the operator changes of an account; what is left out stays."""
+
+    account: str
+    name: Name | None = None
+    plan: Plan | None = None
+    verification: Verification | None = None
+    capabilities: list[Capability] | None = None
+
+
+@lru_cache(65536)
+def main_wallet(account: str, livemode: bool) -> str:  # noqa: FBT001 - part of the key
+    """The address of an account's main wallet: made from its id, so that nobody looks it up."""
+    return addresses.new(f"{account}:{'live' if livemode else 'test'}".encode())
+
+
+def create(tx: Tx, params: CreateAccount) -> Account:
+    """Open an account with a main wallet in each mode; gives it as the caller's mode shows it.
+
+    A test account starts as premium, a live one as basic.
+    """
+    _require_operator(tx)
+    id_ = tx.new_account_id()
+    made = [_open(tx, id_, params, livemode=livemode) for livemode in (False, True)]
+    return made[tx.caller.livemode]
+
+
+def _open(tx: Tx, id_: str, params: CreateAccount, *, livemode: bool) -> Account:
+    wallet = main_wallet(id_, livemode)
+    tx.list_address(Address(livemode, wallet, id_, blocked=False))
+    account = Account(
+        id=id_,
+        livemode=livemode,
+        created=tx.now,
+        name=params.name,
+        plan=params.plan,
+        verification=params.verification or ("basic" if livemode else "premium"),
+        capabilities=list(params.capabilities),
+        wallet=wallet,
+    )
+    return tx.add(account, account=id_)
+
+
+def update(tx: Tx, params: UpdateAccount) -> Account:
+    """Set what is the operator's to set, in the caller's mode."""
+    _require_operator(tx)
+    account = tx.lock(Account, params.account, account=params.account)
+    given = {
+        name: value
+        for name in ("name", "plan", "verification", "capabilities")
+        if (value := getattr(params, name)) is not None
+    }
+    return tx.change(account, account=params.account, **given)
+
+
+class BlockAddress(Params, kw_only=True):
+    """An address, and whether it is to be blocked."""
+
+    address: str
+    blocked: bool
+
+
+def block(tx: Tx, params: BlockAddress) -> Address:
+    """Block an address, anybody's, or let it go again; blocked, it neither sends nor receives."""
+    _require_operator(tx)
+    text = addresses.check(params.address, livemode=tx.caller.livemode, param="address")
+    address = tx.address(text)._replace(blocked=params.blocked)
+    tx.change_address(address)
+    return address
+
+
+def _require_operator(tx: Tx) -> None:
+    if not tx.caller.operator:
+        raise ApiError("insufficient_permissions", "Only the operator may do this.")
+
+
+def own(tx: Tx) -> Account:
+    """The account that acts."""
+    return tx.get(Account, tx.caller.account)
+
+
+def need_own(needs: Needs, caller: Caller) -> None:
+    """The rows that `own` reads."""
+    needs.row(Account.__noun__.table.key, (caller.account, caller.livemode, caller.account))
+
+
+@view(Account, "GET /account", scope="accounts:read")
+async def mine(reading: Reading, _: Params) -> Account:
+    """The account of the key that asks."""
+    return await reading.get(Account, reading.caller.account)
+
+

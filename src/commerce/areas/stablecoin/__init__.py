@@ -1,0 +1,1 @@
+"""ssUSD: reserves, issues, transfers, redemptions, balances."""

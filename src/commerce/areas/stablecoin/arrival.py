@@ -1,0 +1,33 @@
+"""When dollars arrive: business days of the Federal Reserve's payment services."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import lru_cache
+
+from holidays import financial_holidays
+
+from commerce.kernel.clock import day
+
+BANKING_DAYS_AFTER = 1
+"""T+1."""
+
+
+@lru_cache(1)
+def _federal_reserve() -> object:
+    # The Federal Reserve's own calendar, not the federal one: a holiday on a Saturday closes
+    # government offices on the Friday before, but not the banks.
+    return financial_holidays("FED")
+
+
+@lru_cache(1024)
+def estimated(today: str) -> str:
+    """The banking day after a day, both `YYYY-MM-DD`; holidays by the `holidays` package."""
+    calendar = _federal_reserve()
+    arrival = calendar.get_nth_working_day(date.fromisoformat(today), BANKING_DAYS_AFTER)  # type: ignore[attr-defined]
+    return str(arrival.isoformat())
+
+
+def estimated_arrival(now: int) -> str:
+    """When dollars sent now are expected, `YYYY-MM-DD`."""
+    return estimated(day(now))

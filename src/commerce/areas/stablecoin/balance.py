@@ -1,0 +1,211 @@
+"""Balances: what a wallet holds, and what stands behind all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+import msgspec
+
+from commerce.areas.identity.account import main_wallet
+from commerce.areas.stablecoin.deposit import SOURCE_TYPES
+from commerce.books import chart, stablecoin
+from commerce.kernel import address as addresses
+from commerce.kernel.currency import SSUSD
+from commerce.kernel.errors import ApiError
+from commerce.kernel.money import Money
+from commerce.ledger.account import BALANCE, NETWORK, LedgerAccount
+from commerce.ledger.cap import CAP, Cap
+from commerce.ledger.directory import ADDRESS, Address
+from commerce.ledger.entry import ENTRY
+from commerce.resource.noun import Part
+from commerce.resource.operation import Params, view
+from commerce.resource.reading import Reading
+from commerce.store.table import Filter
+
+
+class Balances(Part, kw_only=True):
+    """Parts of a balance, which sum to its total."""
+
+    available: Money
+    """Free to be spent."""
+    pending: Money
+    """Yet to settle."""
+    locked: Money
+    """Set aside: scheduled, or in escrow."""
+    total: Money
+    """All of it."""
+
+
+class Balance(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="stablecoin_balance"
+):
+    """What a wallet holds."""
+
+    address: str
+    """The wallet."""
+    livemode: bool
+    """False in test mode."""
+    currency: str = SSUSD
+    """Always `ssusd`."""
+    balances: Balances
+    """What it holds."""
+    as_of: int
+    """When this was so, Unix seconds."""
+    transaction_count: int
+    """How many transactions moved what is available in it."""
+    first_transaction: str | None
+    """The first of them; null where there is none."""
+    last_transaction: str | None
+    """The last of them; null where there is none."""
+
+
+class Reserves(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="stablecoin_reserves"
+):
+    """What stands behind ssUSD, read off the ledger."""
+
+    livemode: bool
+    """False in test mode."""
+    currency: str = SSUSD
+    """Always `ssusd`; dollars are counted in millionths, as ssUSD is."""
+    total_supply: Money
+    """All ssUSD in being."""
+    total_reserves: Money
+    """Verified dollars behind the supply."""
+    reserve_ratio: str
+    """Reserves over supply, four digits; null supply is fully backed."""
+    unissued_deposits: Money
+    """Verified dollars not yet minted against; not part of `total_reserves`."""
+    redemptions_payable: Money
+    """Dollars owed for burned ssUSD and not yet sent; not part of `total_reserves`."""
+    deposits_by_type: dict[str, Money]
+    """Verified deposits by the way they came, all time."""
+    block_height: int | None = None
+    """The last closed block; null while there is none."""
+    as_of: int
+    """When this was read, Unix seconds."""
+
+
+class AddressParam(Params, kw_only=True):
+    """Which wallet."""
+
+    address: str | None = None
+    """One of your wallets; your main wallet by default."""
+
+
+class OneAddress(Params, kw_only=True):
+    """Which wallet."""
+
+    address: str
+    """One of your wallets."""
+
+
+@view(Balance, "GET /stablecoin/balance", scope="stablecoin:read", params=AddressParam)
+async def main_balance(reading: Reading, params: AddressParam) -> Balance:
+    """What your main wallet holds, or the one you name."""
+    caller = reading.caller
+    return await _balance(reading, params.address or main_wallet(caller.account, caller.livemode))
+
+
+@view(Balance, "GET /stablecoin/balance/{address}", scope="stablecoin:read", params=OneAddress)
+async def balance(reading: Reading, params: OneAddress) -> Balance:
+    """What one of your wallets holds."""
+    return await _balance(reading, params.address)
+
+
+async def _balance(reading: Reading, text: str) -> Balance:
+    caller = reading.caller
+    text = addresses.check(text, livemode=caller.livemode, param="address")
+    row = await reading.point(ADDRESS.key, (caller.livemode, text))
+    if row is None or Address.of(row).account != caller.account:
+        message = f"No such wallet of yours: '{text}'."
+        raise ApiError("resource_missing", message, param="address")
+    of = (caller.account, caller.livemode, text)
+    free = chart.available(*of)
+    (available, count), (pending, _), (locked, _) = await asyncio.gather(
+        _read(reading, free), _read(reading, chart.pending(*of)), _read(reading, chart.locked(*of))
+    )
+    first, last = await asyncio.gather(
+        _transaction(reading, free, 1), _transaction(reading, free, count)
+    )
+    return Balance(
+        address=text,
+        livemode=caller.livemode,
+        balances=Balances(
+            available=Money(available, SSUSD),
+            pending=Money(pending, SSUSD),
+            locked=Money(locked, SSUSD),
+            total=Money(available + pending + locked, SSUSD),
+        ),
+        as_of=reading.now,
+        transaction_count=count,
+        first_transaction=first,
+        last_transaction=last,
+    )
+
+
+async def _read(reading: Reading, account: LedgerAccount) -> tuple[int, int]:
+    """An account's balance and its number of entries."""
+    key = (account.owner, account.livemode, account.code, account.currency)
+    row = await reading.point(BALANCE.key, key)
+    return (0, 0) if row is None else (row[6], row[7])
+
+
+async def _transaction(reading: Reading, account: LedgerAccount, number: int) -> str | None:
+    key = (account.owner, account.livemode, account.code, account.currency, number)
+    row = await reading.point(ENTRY.key, key)
+    return None if row is None else str(row[5])
+
+
+@view(Reserves, "GET /stablecoin/reserves", scope="stablecoin:read")
+async def reserves(reading: Reading, _: Params) -> Reserves:
+    """What stands behind ssUSD in this mode: everybody's, not only yours."""
+    livemode = reading.caller.livemode
+    held = await _reserve_balances(reading, livemode)
+    supply, *deposits = await asyncio.gather(
+        _used(reading, stablecoin.supply(livemode)),
+        *(_used(reading, stablecoin.deposits(livemode, type_)) for type_ in SOURCE_TYPES),
+    )
+    behind = held["cash"] - held["unissued"] - held["payable"]
+    return Reserves(
+        livemode=livemode,
+        total_supply=Money(supply, SSUSD),
+        total_reserves=Money(behind, SSUSD),
+        reserve_ratio=_ratio(behind, supply),
+        unissued_deposits=Money(held["unissued"], SSUSD),
+        redemptions_payable=Money(held["payable"], SSUSD),
+        deposits_by_type={
+            type_: Money(total, SSUSD)
+            for type_, total in zip(SOURCE_TYPES, deposits, strict=True)
+        },
+        as_of=reading.now,
+    )
+
+
+async def _reserve_balances(reading: Reading, livemode: bool) -> dict[str, int]:  # noqa: FBT001
+    """The sums of `reserves:cash`, `reserves:unissued:*` and `redemptions:payable`, at once."""
+    filters = [
+        Filter("account", "=", NETWORK),
+        Filter("livemode", "=", livemode),
+        Filter("code", ">=", "redemptions:"),
+        Filter("code", "<", "reserves;"),
+        Filter("balance", "<>", 0),
+    ]
+    sums = {"cash": 0, "unissued": 0, "payable": 0}
+    for code, balance in (await reading.sums(BALANCE, "balance", "code", filters)).items():
+        sums[code.partition("#")[0].split(":")[1]] += balance
+    return sums
+
+
+async def _used(reading: Reading, meter: Cap) -> int:
+    row = await reading.point(CAP.key, meter.key)
+    return 0 if row is None else int(row[4])
+
+
+def _ratio(reserves: int, supply: int) -> str:
+    """Reserves over supply, rounded down to four digits: never better than it is."""
+    if supply == 0:
+        return "1.0000"
+    ten_thousandths = reserves * 10_000 // supply
+    return f"{ten_thousandths // 10_000}.{ten_thousandths % 10_000:04d}"

@@ -1,0 +1,180 @@
+"""Reserve deposits: dollars that came in, and stand behind what is minted."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, get_args
+
+import msgspec
+
+from commerce.areas.identity import account as accounts
+from commerce.areas.identity.account import Account
+from commerce.areas.identity.api_key import need_caller
+from commerce.books import chart, stablecoin
+from commerce.engine.overlay import Needs
+from commerce.engine.tx import Caller, Tx
+from commerce.kernel.currency import SSUSD
+from commerce.kernel.errors import ApiError
+from commerce.kernel.lifecycle import Lifecycle
+from commerce.kernel.money import Money
+from commerce.resource.example import Example
+from commerce.resource.noun import Noun, Time, noun
+from commerce.resource.operation import Params, operation
+from commerce.resource.parameter import Dollars, Id, Metadata, kept, require_ssusd
+
+SourceType = Literal["bank_wire", "ach", "treasury"]
+SOURCE_TYPES: tuple[SourceType, ...] = get_args(SourceType)
+
+
+@noun(
+    prefix="dep",
+    rank=300,
+    path="stablecoin/reserves/deposits",
+    scope="stablecoin:read",
+    event="stablecoin.reserve_deposit",
+    filters=("status", "type"),
+)
+class Deposit(Noun, tag="stablecoin_reserve_deposit", kw_only=True):
+    """Dollars paid into the reserves."""
+
+    lifecycle: ClassVar = Lifecycle(
+        "stablecoin_reserve_deposit",
+        """
+        pending  verify  verified
+        """,
+    )
+
+    amount: Money
+    """How many dollars, kept in millionths in the ssUSD book."""
+    currency: str = SSUSD
+    """The book that the dollars stand in: `ssusd`."""
+    type: SourceType
+    """How the dollars came."""
+    bank_reference: str | None = None
+    """The bank's reference of the payment."""
+    status: Literal["pending", "verified"]
+    """Only a verified deposit can be minted against."""
+    verified_at: Time | None = None
+    """When an operator found the dollars in the bank."""
+
+
+class CreateDeposit(Params, kw_only=True):
+    """Dollars that were sent to the reserves."""
+
+    amount: Dollars
+    """How many dollars."""
+    currency: str = SSUSD
+    """`ssusd`, if given."""
+    type: SourceType = "bank_wire"
+    """How they were sent."""
+    bank_reference: Annotated[str, msgspec.Meta(max_length=128)] | None = None
+    """The bank's reference of the payment."""
+    metadata: Metadata = {}
+    """Pairs of your own."""
+
+
+class VerifyDeposit(Params, kw_only=True):
+    """A deposit that has been found in the bank."""
+
+    id: Id
+    account: Id | None = None
+    """Whose deposit it is, if not your own."""
+
+
+def require_issuer(account: Account) -> None:
+    """Let only issuers mint and pay reserves in; raises `unauthorized_issuer`."""
+    if "stablecoin_issuance" not in account.capabilities:
+        raise ApiError("unauthorized_issuer", "This account may not issue ssUSD.")
+
+
+async def example(example: Example) -> dict[str, object]:
+    """Dollars by wire."""
+    return {"amount": "5000.00", "type": "bank_wire", "bank_reference": example.name()}
+
+
+def _need_create(needs: Needs, caller: Caller, _: CreateDeposit) -> None:
+    need_caller(needs, caller)
+    accounts.need_own(needs, caller)
+
+
+@operation(
+    Deposit,
+    "POST /stablecoin/reserves/deposits",
+    scope="stablecoin:issue",
+    params=CreateDeposit,
+    needs=_need_create,
+    example=example,
+)
+def create(tx: Tx, params: CreateDeposit) -> Deposit:
+    """Announce dollars that are on their way to the reserves."""
+    require_issuer(accounts.own(tx))
+    require_ssusd(params.currency)
+    return tx.add(
+        Deposit(
+            id=tx.new_id("dep"),
+            livemode=tx.caller.livemode,
+            created=tx.now,
+            metadata=kept(params.metadata),
+            amount=params.amount,
+            type=params.type,
+            bank_reference=params.bank_reference,
+            status="pending",
+        )
+    )
+
+
+def _need_verify(needs: Needs, caller: Caller, params: VerifyDeposit) -> None:
+    need_caller(needs, caller)
+    accounts.need_own(needs, caller)
+    owner = params.account or caller.account
+    needs.row(Deposit.__noun__.table.key, (owner, caller.livemode, params.id), lock=True)
+    needs.balance(chart.reserves_cash(caller.livemode))
+    for type_ in SOURCE_TYPES:
+        needs.cap(stablecoin.deposits(caller.livemode, type_))
+
+
+async def verify_example(example: Example) -> dict[str, object]:
+    """A deposit that has arrived."""
+    deposit = await example.call("POST /stablecoin/reserves/deposits", amount="5000.00")
+    return {"id": deposit["id"]}
+
+
+@operation(
+    Deposit,
+    "POST /stablecoin/reserves/deposits/{id}/verify",
+    scope="reserves:operate",
+    params=VerifyDeposit,
+    needs=_need_verify,
+    example=verify_example,
+)
+def verify(tx: Tx, params: VerifyDeposit) -> Deposit:
+    """Say that the dollars of a deposit are in the bank: from now on it can be minted against.
+
+    In live mode only another account than the issuer, one that operates the reserves, may.
+    """
+    owner = params.account or tx.caller.account
+    _require_operator(tx, owner)
+    deposit = tx.lock(Deposit, params.id, account=owner)
+    verified = tx.advance(deposit, "verify", account=owner, verified_at=tx.now)
+    book_verified(tx, deposit)
+    return verified
+
+
+def book_verified(tx: Tx, deposit: Deposit) -> None:
+    """Book the dollars of a deposit into the reserves."""
+    booking = stablecoin.deposit_verified(
+        deposit.id, deposit.amount, livemode=tx.caller.livemode
+    )
+    tx.found(chart.reserves_unissued(tx.caller.livemode, deposit.id))
+    tx.post(booking)
+    tx.use(stablecoin.deposits(tx.caller.livemode, deposit.type), deposit.amount.minor)
+
+
+def _require_operator(tx: Tx, owner: str) -> None:
+    own = owner == tx.caller.account
+    if own and not tx.caller.livemode:
+        return
+    if own:
+        message = "In live mode an issuer does not verify its own deposits."
+        raise ApiError("insufficient_permissions", message)
+    if "reserves_operator" not in accounts.own(tx).capabilities:
+        raise ApiError("insufficient_permissions", "This account does not operate the reserves.")

@@ -1,0 +1,92 @@
+"""Where redeemed dollars go: bank details that are checked by their own checksums and masked."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from stdnum import bic, iban
+from stdnum.us import rtn
+
+from commerce.kernel.errors import ApiError
+from commerce.resource.noun import Part
+
+DestinationType = Literal["bank_wire", "ach", "swift", "sepa"]
+Detail = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+
+
+class Destination(Part, kw_only=True):
+    """A bank account, its numbers masked."""
+
+    type: DestinationType
+    """How the dollars are sent."""
+    account_number: str | None = None
+    """The last four characters of the account number."""
+    routing_number: str | None = None
+    """The last four digits of the ABA routing number."""
+    swift_code: str | None = None
+    """The bank's BIC."""
+    iban: str | None = None
+    """The last four characters of the IBAN."""
+    bank_name: str | None = None
+    """The bank."""
+    beneficiary_name: str | None = None
+    """Whose account it is."""
+
+
+class DestinationDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A bank account to send dollars to."""
+
+    type: DestinationType
+    account_number: Detail | None = None
+    routing_number: Detail | None = None
+    swift_code: Detail | None = None
+    iban: Detail | None = None
+    bank_name: Detail | None = None
+    beneficiary_name: Detail | None = None
+
+
+_REQUIRED = {
+    "bank_wire": ("account_number", "routing_number"),
+    "ach": ("account_number", "routing_number"),
+    "swift": ("account_number", "swift_code"),
+    "sepa": ("iban",),
+}
+
+
+def checked(details: DestinationDetails) -> Destination:
+    """Check bank details and mask them.
+
+    An ABA routing number has a check digit (ANSI X9.100), an IBAN two (ISO 13616), a BIC a
+    form (ISO 9362). Raises `parameter_missing`, `parameter_invalid`.
+    """
+    for name in _REQUIRED[details.type]:
+        if getattr(details, name) is None:
+            message = f"'destination.{name}' is required for {details.type}."
+            raise ApiError("parameter_missing", message, param=f"destination.{name}")
+    rules = (
+        ("routing_number", rtn.is_valid, "an ABA routing number with a valid check digit"),
+        ("swift_code", bic.is_valid, "a BIC"),
+        ("iban", iban.is_valid, "an IBAN with valid check digits"),
+    )
+    for name, is_valid, what in rules:
+        value = getattr(details, name)
+        if value is not None and not (value.isascii() and is_valid(value)):
+            message = f"'destination.{name}' is not {what}."
+            raise ApiError("parameter_invalid", message, param=f"destination.{name}")
+    return Destination(
+        type=details.type,
+        account_number=_masked(details.account_number),
+        routing_number=_masked(details.routing_number),
+        swift_code=details.swift_code,
+        iban=_masked(details.iban),
+        bank_name=details.bank_name,
+        beneficiary_name=details.beneficiary_name,
+    )
+
+
+def _masked(number: str | None) -> str | None:
+    """The last four characters, or fewer than half of a short number."""
+    if number is None:
+        return None
+    return f"****{number[-4:] if len(number) > 8 else number[-2:]}"  # noqa: PLR2004

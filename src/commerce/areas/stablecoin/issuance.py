@@ -1,0 +1,268 @@
+"""Issuances: ssUSD minted against verified dollars."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from commerce.areas.identity import account as accounts
+from commerce.areas.identity.api_key import need_caller
+from commerce.areas.stablecoin import wallet
+from commerce.areas.stablecoin.deposit import Deposit, SourceType, book_verified, require_issuer
+from commerce.areas.stablecoin.transaction import TransactionSummary, summary
+from commerce.books import chart, stablecoin
+from commerce.engine.overlay import Needs
+from commerce.engine.tx import Caller, Tx
+from commerce.kernel.currency import SSUSD, UNIT
+from commerce.kernel.errors import ApiError
+from commerce.kernel.money import Money
+from commerce.resource.example import Example
+from commerce.resource.noun import HIDDEN, Noun, Part, noun
+from commerce.resource.operation import Params, operation
+from commerce.resource.parameter import (
+    Dollars,
+    Id,
+    Memo,
+    Metadata,
+    Reference,
+    kept,
+    require_ssusd,
+)
+
+AMOUNT_MIN = Money(100 * UNIT[SSUSD], SSUSD)
+AMOUNT_MAX = Money(10_000_000 * UNIT[SSUSD], SSUSD)
+
+Purpose = Literal["general", "merchant_settlement", "payroll", "vendor_payment", "treasury"]
+
+
+class IssuanceSource(Part, kw_only=True):
+    """Where the dollars behind an issuance are."""
+
+    type: SourceType
+    """How the dollars came."""
+    deposit: str
+    """The verified deposit that was minted against."""
+
+
+class IssuanceReserve(Part, kw_only=True):
+    """The reserves right after."""
+
+    total_supply: Money
+    """All ssUSD in being."""
+    total_reserves: Money
+    """The verified dollars behind it."""
+    reserve_ratio: Literal["1.0000"] = "1.0000"
+    """Reserves over supply: minting draws on verified dollars alone, so exactly one."""
+
+
+@noun(
+    prefix="iss",
+    rank=305,
+    path="stablecoin/issuances",
+    scope="stablecoin:read",
+    filters=("status", "recipient", "reference_id", "purpose"),
+    unique=("reference_id",),
+)
+class Issuance(Noun, tag="stablecoin_issuance", kw_only=True):
+    """ssUSD minted to a wallet."""
+
+    amount: Money
+    """How much was minted."""
+    currency: str = SSUSD
+    """Always `ssusd`."""
+    recipient: str
+    """The wallet that got it."""
+    reference_id: str
+    """Your reference, unique among your issuances."""
+    purpose: Purpose
+    """What it is for."""
+    memo: str | None = None
+    """Your words to it."""
+    source: IssuanceSource
+    """Where the dollars behind it are."""
+    source_named: Annotated[bool, HIDDEN] = False
+    status: Literal["confirmed"] = "confirmed"
+    """An issuance that was made is confirmed."""
+    transaction: TransactionSummary
+    """The ledger transaction."""
+    reserve: IssuanceReserve
+    """The reserves right after."""
+
+
+class IssuedFrom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which dollars to mint against."""
+
+    type: SourceType = "bank_wire"
+    deposit: Id | None = None
+    amount: Dollars | None = None
+
+
+class IssueCompliance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the issuer checked of the recipient."""
+
+    kyc_verified: bool
+    aml_check_id: Id | None = None
+
+
+class CreateIssuance(Params, kw_only=True):
+    """ssUSD to mint."""
+
+    recipient: str
+    """The wallet that gets it: any valid address."""
+    amount: Dollars
+    """How much, from 100.00 to 10,000,000.00."""
+    currency: str = SSUSD
+    """`ssusd`, if given."""
+    reference_id: Reference
+    """Your reference: the same one with the same terms gives the first issuance again."""
+    source: IssuedFrom = IssuedFrom()
+    """Which dollars to mint against. Required in live mode, with its `deposit`."""
+    compliance: IssueCompliance | None = None
+    """What you checked of the recipient."""
+    purpose: Purpose = "general"
+    """What it is for."""
+    memo: Memo | None = None
+    """Your words to it, up to 256 characters."""
+    metadata: Metadata = {}
+    """Pairs of your own."""
+
+
+def _needs(needs: Needs, caller: Caller, params: CreateIssuance) -> None:
+    need_caller(needs, caller)
+    accounts.need_own(needs, caller)
+    table = Issuance.__noun__.table
+    needs.row(
+        table.index("reference_id"), (caller.account, caller.livemode, params.reference_id)
+    )
+    wallet.need(needs, caller, params.recipient)
+    needs.cap(stablecoin.supply(caller.livemode))
+    if params.source.deposit is None:
+        needs.balance(chart.reserves_cash(caller.livemode))
+        needs.cap(stablecoin.deposits(caller.livemode, params.source.type))
+    else:
+        key = (caller.account, caller.livemode, params.source.deposit)
+        needs.row(Deposit.__noun__.table.key, key)
+        needs.balance(chart.reserves_unissued(caller.livemode, params.source.deposit))
+
+
+async def example(example: Example) -> dict[str, object]:
+    """Test dollars for the main wallet."""
+    return {
+        "recipient": example.wallet,
+        "amount": "1000.00",
+        "reference_id": example.name(),
+        "purpose": "treasury",
+    }
+
+
+@operation(
+    Issuance,
+    "POST /stablecoin/issue",
+    scope="stablecoin:issue",
+    params=CreateIssuance,
+    needs=_needs,
+    example=example,
+)
+def issue(tx: Tx, params: CreateIssuance) -> Issuance:
+    """Mint ssUSD to a wallet, against a verified deposit.
+
+    In test mode an issue that names no deposit makes a verified one of its own.
+    """
+    account = accounts.own(tx)
+    require_issuer(account)
+    recipient = wallet.any_of(tx, params.recipient, param="recipient")
+    require_ssusd(params.currency)
+    _require_amount(params)
+    if params.compliance is not None and not params.compliance.kyc_verified:
+        raise ApiError("compliance_check_failed", "The recipient's identity is not verified.")
+    earlier = tx.find(Issuance, reference_id=params.reference_id)
+    if earlier is not None:
+        return _same_terms(earlier, recipient.address, params)
+    wallet.refuse_blocked(recipient)
+    deposit = _deposit(tx, params)
+    id_ = tx.new_id("iss")
+    booked = tx.post(
+        stablecoin.issued(
+            id_,
+            params.amount,
+            deposit=deposit.id,
+            wallet=wallet.available(recipient),
+            recipient=recipient.address,
+        )
+    )
+    total = Money(tx.use(stablecoin.supply(tx.caller.livemode), params.amount.minor), SSUSD)
+    return tx.add(
+        Issuance(
+            id=id_,
+            livemode=tx.caller.livemode,
+            created=tx.now,
+            metadata=kept(params.metadata),
+            amount=params.amount,
+            recipient=recipient.address,
+            reference_id=params.reference_id,
+            purpose=params.purpose,
+            memo=params.memo,
+            source=IssuanceSource(type=deposit.type, deposit=deposit.id),
+            source_named=params.source.deposit is not None,
+            transaction=summary(booked),
+            reserve=IssuanceReserve(total_supply=total, total_reserves=total),
+        ),
+        event="stablecoin.issued",
+    )
+
+
+def _require_amount(params: CreateIssuance) -> None:
+    if not AMOUNT_MIN <= params.amount <= AMOUNT_MAX:
+        message = f"An issue is of {AMOUNT_MIN.text} to {AMOUNT_MAX.text} ssUSD."
+        raise ApiError("amount_invalid", message, param="amount")
+    if params.source.amount is not None and params.source.amount != params.amount:
+        message = "'source.amount' is not 'amount'."
+        raise ApiError("amount_mismatch", message, param="source.amount")
+
+
+def _same_terms(earlier: Issuance, recipient: str, params: CreateIssuance) -> Issuance:
+    """The issuance made under this reference; raises `duplicate_reference` for other terms."""
+    named = earlier.source.deposit if earlier.source_named else None
+    before = (earlier.recipient, earlier.amount, earlier.purpose, named)
+    if before != (recipient, params.amount, params.purpose, params.source.deposit):
+        message = f"'{params.reference_id}' is the reference of {earlier.id}, on other terms."
+        raise ApiError("duplicate_reference", message, param="reference_id")
+    return earlier
+
+
+def _deposit(tx: Tx, params: CreateIssuance) -> Deposit:
+    """The verified deposit to mint against; raises `insufficient_reserve_verification`."""
+    if params.source.deposit is None:
+        return _test_deposit(tx, params)
+    deposit = tx.get(Deposit, params.source.deposit)
+    if deposit.status != "verified":
+        raise _too_little(f"{deposit.id} is not verified yet.")
+    left = tx.balance(chart.reserves_unissued(tx.caller.livemode, deposit.id))
+    if left < params.amount.minor:
+        raise _too_little(f"{Money(left, SSUSD).text} is left of {deposit.id}.")
+    return deposit
+
+
+def _too_little(message: str) -> ApiError:
+    return ApiError("insufficient_reserve_verification", message, param="source.deposit")
+
+
+def _test_deposit(tx: Tx, params: CreateIssuance) -> Deposit:
+    """Test dollars from nowhere; raises `parameter_missing` in live mode."""
+    if tx.caller.livemode:
+        message = "In live mode 'source.deposit' is required."
+        raise ApiError("parameter_missing", message, param="source.deposit")
+    deposit = tx.add(
+        Deposit(
+            id=tx.new_id("dep"),
+            livemode=False,
+            created=tx.now,
+            amount=params.amount,
+            type=params.source.type,
+            status="verified",
+            verified_at=tx.now,
+        )
+    )
+    book_verified(tx, deposit)
+    return deposit

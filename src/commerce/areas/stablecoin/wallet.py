@@ -1,0 +1,56 @@
+"""Wallets: addresses that may send and receive, and the guards on both."""
+
+from __future__ import annotations
+
+from commerce.areas.identity.account import Account, main_wallet
+from commerce.books import chart
+from commerce.engine.overlay import Needs
+from commerce.engine.tx import Caller, Tx
+from commerce.kernel import address as addresses
+from commerce.kernel.errors import ApiError
+from commerce.ledger.account import NETWORK, LedgerAccount
+from commerce.ledger.directory import Address
+
+
+def own(tx: Tx, account: Account, text: str | None, *, param: str) -> Address:
+    """The caller's wallet at an address, its main one by default.
+
+    Raises `invalid_recipient`, `address_not_owned`.
+    """
+    if text is None:
+        return tx.address(account.wallet)
+    address = tx.address(addresses.check(text, livemode=tx.caller.livemode, param=param))
+    if address.account != tx.caller.account:
+        message = f"'{address.address}' is not one of your wallets."
+        raise ApiError("address_not_owned", message, param=param)
+    return address
+
+
+def any_of(tx: Tx, text: str, *, param: str) -> Address:
+    """The wallet at an address, anybody's; raises `invalid_recipient`."""
+    return tx.address(addresses.check(text, livemode=tx.caller.livemode, param=param))
+
+
+def refuse_blocked(*wallets: Address) -> None:
+    """Refuse money from or to a blocked address; raises `sanctioned_party`."""
+    for wallet in wallets:
+        if wallet.blocked:
+            raise ApiError("sanctioned_party", f"'{wallet.address}' is blocked.")
+
+
+def available(wallet: Address) -> LedgerAccount:
+    """The account of what a wallet may spend."""
+    return chart.available(wallet.account or NETWORK, wallet.livemode, wallet.address)
+
+
+def need(needs: Needs, caller: Caller, text: str) -> None:
+    """A wallet and what is available in it."""
+    owner = needs.address(caller.livemode, text)
+    needs.balance(chart.available(owner, caller.livemode, text))
+
+
+def need_own(needs: Needs, caller: Caller, text: str | None) -> None:
+    """What `own` reads, and what is available there."""
+    address = text or main_wallet(caller.account, caller.livemode)
+    needs.address(caller.livemode, address)
+    needs.balance(chart.available(caller.account, caller.livemode, address))

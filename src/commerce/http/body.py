@@ -1,0 +1,100 @@
+"""Bodies: JSON read exactly, with everything refused that two readers could read differently."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from commerce.kernel.errors import ApiError
+from commerce.kernel.money import NumberText
+
+DEPTH_MAX = 32
+
+
+class _Duplicate(ValueError):
+    pass
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _Duplicate(f"the member '{twice[:64]}' stands twice")
+    return members
+
+
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_members, parse_float=NumberText, parse_constant=_refuse_constant
+)
+"""Numbers with a point or an exponent keep their text, so that no binary float ever sees them."""
+
+
+def parse_json(body: bytes) -> dict[str, Any]:
+    """The object that a body is; an empty body is an empty object. Raises `json_invalid`."""
+    if not body:
+        return {}
+    try:
+        text = body.decode()
+        if body.count(b"{") + body.count(b"[") > DEPTH_MAX:
+            _refuse_depth(text)
+        value, end = _DECODER.raw_decode(text, len(text) - len(text.lstrip(" \t\n\r")))
+    except RecursionError:
+        raise _invalid("it is nested too deeply") from None
+    except ValueError as error:
+        raise _invalid(str(error)) from None
+    if end != len(text) and text[end:].strip(" \t\n\r"):
+        raise _invalid("something follows the JSON value")
+    if not isinstance(value, dict):
+        raise _invalid("it is not an object")
+    if b"\\u" in body:
+        _refuse_unstorable(value)
+    return value
+
+
+def _refuse_depth(text: str) -> None:
+    """Refuse nesting before it costs a stack; brackets within strings do not nest."""
+    depth = 0
+    in_string = escaped = False
+    for character in text:
+        if in_string:
+            in_string = escaped or character != '"'
+            escaped = character == "\\" and not escaped
+        elif character == '"':
+            in_string = True
+        elif character in "{[":
+            depth += 1
+            if depth > DEPTH_MAX:
+                raise ValueError(f"it is nested deeper than {DEPTH_MAX}")
+        elif character in "}]":
+            depth -= 1
+
+
+def _refuse_unstorable(value: Any) -> None:
+    """Refuse what only an escape can say: a NUL, which no column holds, and half a surrogate."""
+    for text in _strings(value):
+        if "\x00" in text:
+            raise _invalid("it holds a NUL character")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise _invalid("it holds half of a surrogate pair")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            yield name
+            yield from _strings(member)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+
+
+def _invalid(reason: str) -> ApiError:
+    return ApiError("json_invalid", f"The body cannot be read: {reason}.")

@@ -1,0 +1,88 @@
+"""Idempotency keys: read from a request, and asked about afterwards."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from commerce.engine.answers import IdempotencyKey
+from commerce.engine.engine import Engine
+from commerce.kernel.errors import ApiError
+from commerce.kernel.master_key import MasterKey
+from commerce.resource.noun import encode_money
+from commerce.resource.operation import Operation, Params, view
+from commerce.resource.reading import Reading
+
+LENGTH_MAX = 255
+_ENCODER = msgspec.json.Encoder(enc_hook=encode_money)
+
+
+class KeyState(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="idempotency_key"):
+    """What became of an idempotency key."""
+
+    key: str
+    """The key."""
+    status: Literal["in_progress", "completed"]
+    """Whether its request is still running."""
+    response_status: int | None = None
+    """The HTTP status its request was answered with."""
+    object_id: str | None = None
+    """The object its request made or changed, if it did."""
+    created: int | None = None
+    """When it was answered, Unix seconds; it is remembered for 24 hours."""
+
+
+class OneKey(Params, kw_only=True):
+    """Which key."""
+
+    key: Annotated[str, msgspec.Meta(max_length=LENGTH_MAX)]
+
+
+def read(
+    header: bytes | None, params: Params, operation: Operation, master_key: MasterKey
+) -> IdempotencyKey | None:
+    """The key of a request, and the keyed hash of what it asks for.
+
+    The hash is of the operation's documented name and of the parameters as read, so that a path
+    and its alias are one, and the order of members is none. Raises `idempotency_key_invalid`.
+    """
+    key = None if header is None else header.decode("latin-1")
+    in_body: str | None = getattr(params, "idempotency_key", None)
+    if key is not None and in_body is not None and key != in_body:
+        message = "The header and the body name two idempotency keys."
+        raise ApiError("idempotency_key_invalid", message, param="idempotency_key")
+    key = key if key is not None else in_body
+    if key is None:
+        return None
+    if not (1 <= len(key) <= LENGTH_MAX and key.isascii() and key.isprintable()):
+        raise ApiError("idempotency_key_invalid")
+    asked = f"{operation.method} {operation.path}\n".encode() + _ENCODER.encode(params)
+    return IdempotencyKey(key, master_key.fingerprint("request", asked))
+
+
+def state_view(engine: Engine) -> Any:
+    """The operation that says what became of a key."""
+
+    @view(KeyState, "GET /idempotency_keys/{key}", scope="", any_key=True, params=OneKey)
+    async def idempotency_key(reading: Reading, params: OneKey) -> KeyState:
+        """What became of a request whose answer was lost; 404 for a key never seen."""
+        caller = reading.caller
+        key = (caller.account, caller.livemode, params.key)
+        found = (await engine.find_answers([key])).get(key)
+        if found is None:
+            if engine.in_flight(key) or await engine.held(key):
+                return KeyState(key=params.key, status="in_progress")
+            message = f"This idempotency key was never seen: '{params.key}'."
+            raise ApiError("resource_missing", message, param="key")
+        return KeyState(
+            key=params.key,
+            status="completed",
+            response_status=found.status,
+            object_id=found.object_id,
+            created=found.created,
+        )
+
+    return idempotency_key
+
+

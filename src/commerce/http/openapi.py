@@ -1,0 +1,217 @@
+"""The OpenAPI 3.1 document, read off the registry."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from commerce.kernel.errors import ROWS
+from commerce.kernel.version import API_VERSION
+from commerce.resource.listing import LIMIT_DEFAULT, LIMIT_MAX, filter_names
+from commerce.resource.noun import Noun, Spec, declared_docs
+from commerce.resource.operation import Operation
+from commerce.resource.parameter import Amount, Dollars, Moment
+from commerce.resource.registry import Endpoint, Registry
+
+REFERENCE = "#/components/schemas/{name}"
+_DECIMAL = {"type": "string", "examples": ["100.00"]}
+_CUSTOM: dict[str, dict[str, Any]] = {
+    "Money": {**_DECIMAL, "description": "A decimal string in major units."},
+    "Dollars": {"oneOf": [_DECIMAL, {"type": "number"}]},
+    "Amount": {
+        "oneOf": [
+            _DECIMAL,
+            {"type": "number"},
+            {
+                "type": "object",
+                "required": ["denom", "amount"],
+                "properties": {
+                    "denom": {"const": "ssusd"},
+                    "amount": {"type": "string", "pattern": "^[0-9]+$"},
+                },
+                "additionalProperties": False,
+            },
+        ]
+    },
+    "Moment": {
+        "oneOf": [{"type": "integer"}, {"type": "string", "description": "ISO 8601"}],
+    },
+}
+
+
+def document(registry: Registry, base_url: str) -> dict[str, Any]:
+    """The whole document."""
+    operations = [operation for operation in registry.operations]
+    types = [
+        *(noun for noun in registry.nouns),
+        *(operation.returns for operation in operations),
+        *(operation.params for operation in operations),
+    ]
+    _, schemas = msgspec.json.schema_components(
+        list(dict.fromkeys(types)), ref_template=REFERENCE, schema_hook=_schema
+    )
+    _describe(schemas, types)
+    schemas["error"] = _error_schema()
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint, path in registry.endpoints():
+        item = paths.setdefault(f"/v1{path}", {})
+        item[endpoint.method.lower()] = _operation(endpoint, path, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Commerce Network API", "version": API_VERSION},
+        "servers": [{"url": base_url}],
+        "security": [{"key": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _schema(type_: type[Any]) -> dict[str, Any]:
+    if type_.__name__ in _CUSTOM:
+        return _CUSTOM[type_.__name__]
+    if issubclass(type_, (Amount, Dollars, Moment)):
+        return _CUSTOM[type_.__mro__[1].__name__]
+    return {"description": type_.__name__}
+
+
+def _describe(schemas: dict[str, Any], types: list[type[Any]]) -> None:
+    """Add the docstrings under fields, and leave out what is hidden."""
+    waiting = list(types)
+    while waiting:
+        cls = waiting.pop()
+        for parent in cls.__mro__:
+            schema = schemas.get(parent.__name__)
+            if schema is None or "properties" not in schema:
+                continue
+            docs = declared_docs(cls)
+            names = zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)
+            for field, shown in names:
+                if field in docs and shown in schema["properties"]:
+                    schema["properties"][shown].setdefault("description", docs[field])
+            break
+        spec = vars(cls).get("__noun__")
+        if isinstance(spec, Spec):
+            schema = schemas[cls.__name__]
+            for name in spec.hidden:
+                schema["properties"].pop(name, None)
+            shown_names = schema["properties"]
+            schema["required"] = [name for name in shown_names]
+
+
+def _operation(endpoint: Endpoint, path: str, schemas: dict[str, Any]) -> dict[str, Any]:
+    names = re.findall(r"{(\w+)}", path)
+    described: dict[str, Any] = {
+        "operationId": _operation_id(endpoint, path),
+        "parameters": [_path_parameter(name) for name in names],
+        "responses": _responses(endpoint),
+    }
+    if path != endpoint.path:
+        described["summary"] = f"The same as `{endpoint.name}`."
+    if endpoint.access.scope:
+        described["x-scope"] = endpoint.access.scope
+    operation = endpoint.operation
+    if operation is not None:
+        described.setdefault("summary", operation.summary.partition("\n")[0])
+        described["description"] = operation.summary
+        _parameters(described, operation, names, schemas)
+    elif endpoint.noun is not None:
+        _reading(described, endpoint, endpoint.noun)
+    return described
+
+
+def _operation_id(endpoint: Endpoint, path: str) -> str:
+    return re.sub(r"\W+", "_", f"{endpoint.method.lower()}{path}").strip("_")
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _parameters(
+    described: dict[str, Any], operation: Operation, path: list[str], schemas: dict[str, Any]
+) -> None:
+    schema = schemas[operation.params.__name__]
+    rest = {
+        name: each for name, each in schema.get("properties", {}).items() if name not in path
+    }
+    required = [name for name in schema.get("required", []) if name not in path]
+    if operation.read is not None:
+        described["parameters"] += [
+            {"name": name, "in": "query", "required": name in required, "schema": each}
+            for name, each in rest.items()
+        ]
+        return
+    key = {"type": "string", "minLength": 1, "maxLength": 255}
+    described["parameters"].append({"name": "Idempotency-Key", "in": "header", "schema": key})
+    body = {
+        "type": "object",
+        "properties": rest,
+        "required": required,
+        "additionalProperties": False,
+    }
+    described["requestBody"] = {
+        "required": bool(required),
+        "content": {"application/json": {"schema": body}},
+    }
+
+
+def _reading(described: dict[str, Any], endpoint: Endpoint, noun: type[Noun]) -> None:
+    spec = noun.__noun__
+    if endpoint.kind == "retrieve":
+        described["summary"] = f"Retrieve one {spec.name}."
+        return
+    described["summary"] = f"List {spec.name} objects, newest first."
+    limit = {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT}
+    described["parameters"] += [{"name": "limit", "in": "query", "schema": limit}]
+    described["parameters"] += [
+        {"name": name, "in": "query", "schema": {"type": "string"}}
+        for name in ("starting_after", "ending_before", *filter_names(spec))
+    ]
+
+
+def _responses(endpoint: Endpoint) -> dict[str, Any]:
+    error = {"$ref": REFERENCE.format(name="error")}
+    responses: dict[str, Any] = {
+        "default": {
+            "description": "An error.",
+            "content": {"application/json": {"schema": error}},
+        }
+    }
+    returns = endpoint.noun or (endpoint.operation.returns if endpoint.operation else None)
+    assert returns is not None
+    schema: dict[str, Any] = {"$ref": REFERENCE.format(name=returns.__name__)}
+    if endpoint.kind == "list":
+        schema = {
+            "type": "object",
+            "required": ["object", "url", "has_more", "data"],
+            "properties": {
+                "object": {"const": "list"},
+                "url": {"type": "string"},
+                "has_more": {"type": "boolean"},
+                "data": {"type": "array", "items": schema},
+            },
+        }
+    good = {"description": "Success.", "content": {"application/json": {"schema": schema}}}
+    responses["200"] = good
+    if endpoint.method == "POST":
+        responses["201"] = {**good, "description": "A new object."}
+    return responses
+
+
+def _error_schema() -> dict[str, Any]:
+    member = {"type": ["string", "null"]}
+    properties = {
+        "type": {"enum": sorted({row.type for row in ROWS})},
+        "code": {"enum": sorted({row.code for row in ROWS})},
+        "message": {"type": "string"},
+        "param": member,
+        "doc_url": {"type": "string"},
+        "request_id": {"type": "string"},
+    }
+    inner = {"type": "object", "required": list(properties), "properties": properties}
+    return {"type": "object", "required": ["error"], "properties": {"error": inner}}

@@ -1,0 +1,79 @@
+"""A request and a response, as plain as the wire has them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from commerce.kernel.errors import ApiError
+
+FIELDS_MAX = 200
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Response(NamedTuple):
+    """Status, body, and the headers that are not on every answer."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    content_type: str = "application/json"
+
+
+class Request(msgspec.Struct):
+    """One request."""
+
+    id: str
+    method: str
+    path: str
+    query: bytes
+    headers: dict[bytes, bytes]
+    receive: Receive
+    account: str | None = None
+    """Whose it turned out to be, for the log."""
+    idempotency_key: str | None = None
+
+    async def body(self, size_max: int) -> bytes:
+        """The body. Raises `body_too_large` as soon as it is."""
+        length = self.headers.get(b"content-length")
+        if length is not None and length.isdigit() and int(length[:12]) > size_max:
+            raise _too_large(size_max)
+        message = await self.receive()
+        body: bytes = message.get("body", b"")
+        while message.get("more_body"):
+            message = await self.receive()
+            body += message.get("body", b"")
+            if len(body) > size_max:
+                raise _too_large(size_max)
+        if len(body) > size_max:
+            raise _too_large(size_max)
+        return body
+
+    def parameters(self) -> dict[str, list[str]]:
+        """The query's parameters, in their order. Raises `parameter_invalid`."""
+        if not self.query:
+            return {}
+        try:
+            pairs = parse_qsl(
+                self.query.decode("ascii"),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=FIELDS_MAX,
+            )
+        except ValueError:
+            raise ApiError("parameter_invalid", "The query string cannot be read.") from None
+        found: dict[str, list[str]] = {}
+        for name, value in pairs:
+            if "\x00" in name or "\x00" in value:
+                raise ApiError("parameter_invalid", "The query string holds a NUL character.")
+            found.setdefault(name, []).append(value)
+        return found
+
+
+def _too_large(size_max: int) -> ApiError:
+    return ApiError("body_too_large", f"A body has at most {size_max} bytes.")

@@ -1,0 +1,152 @@
+"""The audit: the ledger's invariants, checked in SQL that shares nothing with the engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import asyncpg
+
+FINDINGS_MAX = 20
+"""How many violations of each invariant are named."""
+
+
+class Invariant(NamedTuple):
+    """A rule of the ledger, and the query that finds what breaks it."""
+
+    name: str
+    violations: str
+
+
+INVARIANTS = (
+    Invariant(
+        "in every currency and mode, entries sum to zero",
+        """SELECT livemode, currency, sum(amount) AS off FROM ledger_entry
+           GROUP BY livemode, currency HAVING sum(amount) <> 0""",
+    ),
+    Invariant(
+        "the entries of every transaction sum to zero",
+        """SELECT livemode, transaction, currency, sum(amount) AS off FROM ledger_entry
+           GROUP BY livemode, transaction, currency HAVING sum(amount) <> 0""",
+    ),
+    Invariant(
+        "every balance is the sum of its entries",
+        """SELECT b.account, b.livemode, b.code, b.currency, b.balance, e.total
+           FROM ledger_balance b
+           FULL JOIN (
+               SELECT account, livemode, code, currency, sum(amount) AS total, count(*) AS entries
+               FROM ledger_entry GROUP BY account, livemode, code, currency
+           ) e USING (account, livemode, code, currency)
+           WHERE b.code IS NULL
+              OR b.balance <> CASE WHEN b.debit_normal THEN 1 ELSE -1 END * coalesce(e.total, 0)
+              OR b.entries <> coalesce(e.entries, 0)""",
+    ),
+    Invariant(
+        "each entry's balance follows from the one before",
+        """SELECT account, livemode, code, currency, number FROM (
+               SELECT e.*, CASE WHEN b.debit_normal THEN e.amount ELSE -e.amount END AS change,
+                   lag(e.balance_after, 1, 0) OVER chain AS before,
+                   row_number() OVER chain AS place
+               FROM ledger_entry e JOIN ledger_balance b USING (account, livemode, code, currency)
+               WINDOW chain AS (
+                   PARTITION BY e.account, e.livemode, e.code, e.currency ORDER BY e.number
+               )
+           ) chained
+           WHERE balance_after <> before + change OR number <> place""",
+    ),
+    Invariant(
+        "no guarded account was ever below zero",
+        """SELECT e.account, e.livemode, e.code, e.number, e.balance_after
+           FROM ledger_entry e JOIN ledger_balance b USING (account, livemode, code, currency)
+           WHERE b.guarded AND e.balance_after < 0""",
+    ),
+    Invariant(
+        "cash in the reserves is what is owed in ssUSD",
+        """SELECT livemode, sum(balance) FILTER (WHERE code LIKE 'reserves:cash%') AS cash,
+               sum(balance) FILTER (WHERE code NOT LIKE 'reserves:cash%') AS owed
+           FROM ledger_balance WHERE currency = 'ssusd' GROUP BY livemode
+           HAVING coalesce(sum(balance) FILTER (WHERE code LIKE 'reserves:cash%'), 0)
+               <> coalesce(sum(balance) FILTER (WHERE code NOT LIKE 'reserves:cash%'), 0)""",
+    ),
+    Invariant(
+        "the meter of the supply is what wallets and fees hold",
+        """SELECT b.livemode, c.used, sum(b.balance) AS held
+           FROM ledger_balance b
+           LEFT JOIN ledger_cap c ON c.account = 'network' AND c.livemode = b.livemode
+               AND c.meter = 'stablecoin:supply'
+           WHERE b.currency = 'ssusd' AND b.code NOT LIKE 'reserves:%'
+               AND b.code NOT LIKE 'redemptions:%'
+           GROUP BY b.livemode, c.used HAVING sum(b.balance) <> coalesce(c.used, 0)""",
+    ),
+    Invariant(
+        "every transaction has entries, and every entry its transaction",
+        """SELECT coalesce(t.id, e.transaction) AS id
+           FROM ledger_transaction t
+           FULL JOIN (SELECT DISTINCT livemode, transaction FROM ledger_entry) e
+               ON e.livemode = t.livemode AND e.transaction = t.id
+           WHERE t.id IS NULL OR e.transaction IS NULL""",
+    ),
+    Invariant(
+        "every object that moves money has its transaction, and none is without its object",
+        """WITH moved AS (
+               SELECT account, livemode, id, 'issued' AS booking FROM stablecoin_issuance
+               UNION ALL
+               SELECT account, livemode, id, 'transferred' FROM stablecoin_transfer
+               UNION ALL
+               SELECT account, livemode, id, 'burned' FROM stablecoin_redemption
+               UNION ALL
+               SELECT account, livemode, id, 'completed' FROM stablecoin_redemption
+               WHERE status = 'completed'
+               UNION ALL
+               SELECT account, livemode, id, 'verified' FROM stablecoin_reserve_deposit
+               WHERE status = 'verified'
+           )
+           SELECT coalesce(m.id, t.source) AS source, coalesce(m.booking, t.booking) AS booking
+           FROM moved m
+           FULL JOIN ledger_transaction t
+               ON t.account = m.account AND t.livemode = m.livemode
+               AND t.source = m.id AND t.booking = m.booking
+           WHERE m.id IS NULL OR t.id IS NULL""",
+    ),
+    Invariant(
+        "the events of every object are numbered without a gap",
+        """SELECT account, livemode, object_id, count(*) AS events, max(sequence) AS last
+           FROM event GROUP BY account, livemode, object_id
+           HAVING count(*) <> max(sequence) OR min(sequence) <> 1""",
+    ),
+)
+
+
+class Report(NamedTuple):
+    """What an audit found."""
+
+    checked: int
+    entries: int
+    transactions: int
+    findings: list[str]
+
+    @property
+    def summary(self) -> str:
+        """The result in one line."""
+        result = "all hold" if not self.findings else f"{len(self.findings)} violations"
+        return (
+            f"{self.checked} invariants over {self.transactions} transactions and"
+            f" {self.entries} entries: {result}"
+        )
+
+    def as_dict(self) -> dict[str, object]:
+        """The result for machines."""
+        return {"ok": not self.findings, **self._asdict()}
+
+
+async def audit(connection: asyncpg.Connection[asyncpg.Record]) -> Report:
+    """Check every invariant in one snapshot, beside a server that goes on serving."""
+    findings: list[str] = []
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute("SET LOCAL transaction_timeout = 0")
+        for invariant in INVARIANTS:
+            rows = await connection.fetch(f"{invariant.violations} LIMIT {FINDINGS_MAX}")
+            findings += [f"{invariant.name}: {dict(row)}" for row in rows]
+        entries = await connection.fetchval("SELECT count(*) FROM ledger_entry")
+        transactions = await connection.fetchval("SELECT count(*) FROM ledger_transaction")
+    return Report(len(INVARIANTS), entries, transactions, findings)

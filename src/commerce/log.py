@@ -1,0 +1,98 @@
+"""Structured logs: one object a line, gathered for a moment so that a line costs little."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from typing import Any, BinaryIO
+
+import msgspec
+import structlog
+
+GATHERED_SECONDS = 0.05
+GATHERED_BYTES_MAX = 64 * 1024
+
+
+class GatheredLines:
+    """A file that is written to in larger pieces; what is gathered is out within a moment."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._lines: list[bytes] = []
+        self._bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def write(self, line: bytes) -> None:
+        """Take a line, or a part of one."""
+        self._lines.append(line)
+        self._bytes += len(line)
+
+    def flush(self) -> None:
+        """Write when enough was gathered, or soon."""
+        if self._bytes >= GATHERED_BYTES_MAX:
+            self.write_out()
+            return
+        if self._timer is None:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                self.write_out()
+                return
+            self._timer = loop.call_later(GATHERED_SECONDS, self.write_out)
+
+    def write_out(self) -> None:
+        """Write what was gathered."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        lines, self._lines, self._bytes = self._lines, [], 0
+        if lines:
+            try:
+                self._file.write(b"".join(lines))
+                self._file.flush()
+            except (BrokenPipeError, ValueError):
+                return  # Nobody reads the log any more; the server goes on.
+
+
+_FILE: GatheredLines | None = None
+
+
+def configure(level: str, format_: str) -> None:
+    """Log to standard error, as JSON for machines or in columns for people."""
+    global _FILE  # noqa: PLW0603 - the process has one log
+    _FILE = GatheredLines(sys.stderr.buffer)
+    processors: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        _add_time,
+    ]
+    if format_ == "json":
+        processors += [structlog.processors.format_exc_info, _render_json]
+    else:
+        processors += [structlog.dev.ConsoleRenderer(), lambda _, __, text: text.encode()]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.BytesLoggerFactory(_FILE),  # type: ignore[arg-type]
+        cache_logger_on_first_use=True,
+    )
+    # Libraries that log by themselves speak of trouble only, in the same place.
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+
+
+def write_out() -> None:
+    """Write what was gathered, before the process ends."""
+    if _FILE is not None:
+        _FILE.write_out()
+
+
+def _add_time(_: object, __: str, event: dict[str, Any]) -> dict[str, Any]:
+    event["time"] = round(time.time(), 3)
+    return event
+
+
+def _render_json(_: object, __: str, event: dict[str, Any]) -> bytes:
+    return msgspec.json.encode({k: v for k, v in event.items() if v is not None}, enc_hook=repr)

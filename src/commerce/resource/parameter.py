@@ -1,0 +1,72 @@
+"""Types of parameters: what requests may send, read into what verbs work with."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from commerce.kernel.clock import parse_time
+from commerce.kernel.currency import SSUSD
+from commerce.kernel.errors import ApiError
+from commerce.kernel.money import Money
+
+Memo = Annotated[str, msgspec.Meta(max_length=256)]
+Reference = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Name = Annotated[str, msgspec.Meta(max_length=200)]
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+MetadataKey = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+MetadataValue = Annotated[str, msgspec.Meta(max_length=500)]
+Metadata = Annotated[dict[MetadataKey, MetadataValue | None], msgspec.Meta(max_length=50)]
+
+
+class Amount(Money):
+    """An amount of ssUSD: a decimal string or number in major units, or a coin."""
+
+    __slots__ = ()
+
+
+class Dollars(Money):
+    """An amount of ssUSD: a decimal string or number in major units."""
+
+    __slots__ = ()
+
+
+class Moment(int):
+    """A time: Unix seconds, an ISO 8601 date, or a date-time with an offset."""
+
+    __slots__ = ()
+
+
+class Rejected(ValueError):
+    """A value that its type's own rules refuse; msgspec adds where it stood."""
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def decode(type_: type[Any], value: Any) -> Any:
+    """Read what msgspec has no rule for (its `dec_hook`)."""
+    try:
+        if type_ is Amount:
+            return Amount.coin(value) if isinstance(value, dict) else Amount.parse(value, SSUSD)
+        if type_ is Dollars:
+            return Dollars.parse(value, SSUSD)
+        if type_ is Moment:
+            return Moment(parse_time(value, param=""))
+    except ApiError as error:
+        raise Rejected(error) from error
+    raise NotImplementedError(type_)
+
+
+def kept(metadata: dict[str, str | None]) -> dict[str, str]:
+    """Metadata as a new object keeps it: empty values are none."""
+    return {key: value for key, value in metadata.items() if value}
+
+
+def require_ssusd(currency: str) -> None:
+    """Refuse any other currency where only ssUSD moves. Raises `currency_unsupported`."""
+    if currency != SSUSD:
+        message = f"The only currency here is '{SSUSD}'."
+        raise ApiError("currency_unsupported", message, param="currency")

@@ -1,0 +1,235 @@
+"""`commerce serve`: the embedded database, the sandbox, the API processes, and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import structlog
+import uvicorn
+import uvloop
+
+from commerce import log
+from commerce.app import App
+from commerce.areas.identity import account, api_key
+from commerce.settings import Settings, load_master_key
+from commerce.store.database import Database
+from commerce.store.embedded import EmbeddedPostgres, lock_data_dir, running_url
+from commerce.store.migrate import migrate, pending
+
+SHUTDOWN_SECONDS_MAX = 10
+BACKLOG = 2048
+
+logger = structlog.get_logger("commerce.server")
+
+
+class ServerError(Exception):
+    """The server cannot start; the message is one line for the user."""
+
+
+def serve(settings: Settings, announce: Any) -> None:
+    """Serve until told to stop. Raises `ServerError` and the store's one-line errors."""
+    listening = _listen(settings)
+    with listening, _database(settings) as url:
+        base_url = settings.base_url or _base_url(settings, listening)
+        uvloop.run(_prepare(settings, url, base_url))
+        announce(base_url, settings.data_dir / "sandbox.json")
+        if settings.workers == 1:
+            uvloop.run(_work(settings, url, base_url, listening))
+        else:
+            _supervise(settings, url, base_url, listening)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        listening.close()
+        where = f"{settings.host}:{settings.port}"
+        raise ServerError(f"cannot listen on {where}: {error.strerror}") from None
+    listening.listen(BACKLOG)
+    return listening
+
+
+def _base_url(settings: Settings, listening: socket.socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{listening.getsockname()[1]}"
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[str]:
+    """The database's URL; an embedded one runs as long as the server does."""
+    lock = lock_data_dir(settings.data_dir)
+    try:
+        if settings.database_url is not None:
+            yield settings.database_url
+            return
+        postgres = EmbeddedPostgres.start(
+            settings.data_dir, postgres_user=settings.postgres_user
+        )
+        try:
+            yield postgres.url
+        finally:
+            postgres.stop()
+    finally:
+        lock.release()
+
+
+def database_url(settings: Settings) -> str:
+    """The database of a server that may be running; raises `ServerError` if there is none."""
+    url = settings.database_url or running_url(settings.data_dir)
+    if url is None:
+        raise ServerError(f"no server is running on {settings.data_dir}; start it first")
+    return url
+
+
+async def connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
+    """A plain connection; raises `ServerError`."""
+    try:
+        return await asyncpg.connect(url, timeout=10)
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise ServerError(f"cannot reach the database: {error}") from None
+
+
+async def apply_migrations(url: str, *, check: bool = False) -> list[str]:
+    """Apply the migrations that wait (or only name them). Raises `MigrationError`."""
+    connection = await connect(url)
+    try:
+        return await (pending(connection) if check else migrate(connection))
+    finally:
+        await connection.close()
+
+
+def make_app(settings: Settings, url: str, base_url: str) -> App:
+    """The product over a database."""
+    master_key = load_master_key(settings.data_dir, settings.master_key)
+    database = Database(url, pool_size=settings.pool_size)
+    return App(database, settings, master_key, base_url=base_url)
+
+
+async def _prepare(settings: Settings, url: str, base_url: str) -> None:
+    """Migrate, and see that the sandbox's file tells the truth."""
+    await apply_migrations(url)
+    async with make_app(settings, url, base_url).running() as app:
+        if settings.network != "production":
+            await _write_sandbox(app, settings.data_dir / "sandbox.json", base_url)
+
+
+async def _write_sandbox(app: App, path: Path, base_url: str) -> None:
+    sandbox = _read_sandbox(path)
+    if sandbox is None or not await _is_known(app, sandbox):
+        sandbox = await _make_sandbox(app)
+    text = json.dumps({"base_url": base_url, **{**sandbox, "base_url": base_url}}, indent=2)
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")
+    temporary.replace(path)
+
+
+def _read_sandbox(path: Path) -> dict[str, str] | None:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and "secret_key" in found else None
+
+
+async def _is_known(app: App, sandbox: dict[str, str]) -> bool:
+    hash_ = api_key.hash_of(str(sandbox["secret_key"]))
+    known = await api_key.principal(app.reader, hash_)
+    return known is not None and known.revoked_at is None
+
+
+async def _make_sandbox(app: App) -> dict[str, str]:
+    """An account that may try everything, in test mode."""
+    made = await app.operate(
+        account.create,
+        account.CreateAccount(
+            name="Sandbox",
+            plan="enterprise",
+            capabilities=["stablecoin_issuance", "finance_lender"],
+        ),
+        account="",
+        livemode=False,
+    )
+    keys = {}
+    for type_ in ("secret", "public"):
+        params = api_key.CreateApiKey(type=type_, name="Sandbox")  # type: ignore[arg-type]
+        key = await app.operate(api_key.create, params, account=made.id, livemode=False)
+        keys[f"{type_}_key"] = str(key.secret)
+    return {"base_url": "", "account": made.id, "wallet": made.wallet, **keys}
+
+
+async def _work(settings: Settings, url: str, base_url: str, listening: socket.socket) -> None:
+    """Serve the API in this process until a signal says stop."""
+    app = make_app(settings, url, base_url)
+    config = uvicorn.Config(
+        app.http,
+        loop="uvloop",
+        http="httptools",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX,
+    )
+    async with app.running():
+        await uvicorn.Server(config).serve(sockets=[listening])
+    logger.info("stopped", pid=os.getpid())
+    log.write_out()
+
+
+def _supervise(settings: Settings, url: str, base_url: str, listening: socket.socket) -> None:
+    """Run the API processes, start again what dies, and pass on the signal to stop."""
+    listening.set_inheritable(True)
+    command = [sys.executable, "-m", "commerce.server", str(listening.fileno()), url, base_url]
+    stopping: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: stopping.append(number))
+    environment = {**os.environ, **settings.environment()}
+    workers: list[subprocess.Popen[bytes]] = []
+    while not stopping:
+        workers = [worker for worker in workers if worker.poll() is None]
+        while len(workers) < settings.workers:
+            workers.append(
+                subprocess.Popen(  # noqa: S603 - this program itself
+                    command, pass_fds=[listening.fileno()], env=environment
+                )
+            )
+        signal.sigtimedwait([signal.SIGCHLD], 0.5)
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        try:
+            worker.wait(SHUTDOWN_SECONDS_MAX + 2)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+
+
+def _worker(descriptor: str, url: str, base_url: str) -> None:
+    """One API process of several, on the socket that its parent listens on."""
+    settings = Settings.load(os.environ)
+    log.configure(settings.log_level, settings.log_format)
+    with suppress(KeyboardInterrupt), socket.socket(fileno=int(descriptor)) as listening:
+        uvloop.run(_work(settings, url, base_url, listening))
+
+
+if __name__ == "__main__":
+    _worker(*sys.argv[1:])
