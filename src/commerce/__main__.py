@@ -59,9 +59,7 @@ def serve_command(  # noqa: PLR0913, PLR0917 - one option each
     network: Annotated[str | None, typer.Option(help="testnet, production or both.")] = None,
 ) -> None:
     """Serve the API, with a PostgreSQL of its own unless COMMERCE_DATABASE_URL is set."""
-    settings = _settings(
-        data_dir=data_dir, host=host, port=port, workers=workers, network=network
-    )
+    settings = _settings(data_dir=data_dir, host=host, port=port, workers=workers, network=network)
     log.configure(settings.log_level, settings.log_format)
     serve(settings, _announce)
 

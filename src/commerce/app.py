@@ -97,9 +97,7 @@ class App:
             lambda hash_: api_key.principal(self.reader, hash_),
             api_key.refuse_dead,
         )
-        self.authenticator = Authenticator(
-            ring, networks=NETWORKS[settings.network], now=means.now
-        )
+        self.authenticator = Authenticator(ring, networks=NETWORKS[settings.network], now=means.now)
         pipeline = Pipeline(
             Router("/v1", self.registry.endpoints()),
             self.authenticator,

@@ -77,9 +77,7 @@ def _database(settings: Settings) -> Iterator[str]:
         if settings.database_url is not None:
             yield settings.database_url
             return
-        postgres = EmbeddedPostgres.start(
-            settings.data_dir, postgres_user=settings.postgres_user
-        )
+        postgres = EmbeddedPostgres.start(settings.data_dir, postgres_user=settings.postgres_user)
         try:
             yield postgres.url
         finally:

@@ -29,9 +29,7 @@ def locked(owner: str, livemode: bool, address: str, currency: str = SSUSD) -> L
 
 def reserves_cash(livemode: bool) -> LedgerAccount:  # noqa: FBT001
     """Verified dollars in the bank, in millionths of a dollar."""
-    return LedgerAccount(
-        NETWORK, livemode, "reserves:cash", SSUSD, debit_normal=True, sharded=True
-    )
+    return LedgerAccount(NETWORK, livemode, "reserves:cash", SSUSD, debit_normal=True, sharded=True)
 
 
 def reserves_unissued(livemode: bool, deposit: str) -> LedgerAccount:  # noqa: FBT001

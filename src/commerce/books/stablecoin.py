@@ -89,6 +89,4 @@ def _booking(  # noqa: PLR0913 - what a booking consists of
     sender: str | None = None,
     recipient: str | None = None,
 ) -> Booking:
-    return Booking(
-        name, type_, source, amount.currency, amount.minor, postings, sender, recipient
-    )
+    return Booking(name, type_, source, amount.currency, amount.minor, postings, sender, recipient)

@@ -27,7 +27,6 @@ ANSWER = Table(
     ],
     key=("account", "livemode", "idempotency_key"),
     rank=3000,
-    once=True,
 )
 """A body stands in its event where there is one, in clear where there is none, or sealed."""
 

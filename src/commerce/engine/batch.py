@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -13,7 +12,7 @@ from commerce.engine.overlay import Miss, Needs, Overlay, WorkingSet
 from commerce.engine.tx import Means, Tx
 from commerce.kernel.errors import ApiError
 from commerce.ledger.directory import ADDRESS
-from commerce.store.table import Index, Key, Row, Table, Writing
+from commerce.store.table import Index, Key, Row, Writing
 
 if TYPE_CHECKING:
     from commerce.engine.command import Work
@@ -26,11 +25,7 @@ log = structlog.get_logger("commerce.engine")
 
 
 class Restart(Exception):
-    """The batch must be loaded again from the start, with these rows too."""
-
-    def __init__(self, misses: Sequence[Miss]) -> None:
-        super().__init__(len(misses))
-        self.misses = misses
+    """The batch must be loaded again from the start, with all that was missing."""
 
 
 class Ran(NamedTuple):
@@ -53,9 +48,13 @@ class Batch:
 
     async def load(self) -> WorkingSet:
         """Load all that the commands say they need."""
-        needs = Needs(self.means.directory, self.session.lane)
-        for work in self.works:
-            work.command.needs(needs)
+        needs = self._needs()
+        if needs.unknown:
+            # Codes of balances begin with owners, which are read first, once, and never change.
+            rows = await self.session.find(ADDRESS.key, sorted(needs.unknown))
+            for row in rows:
+                self.means.directory.learn(row)
+            needs = self._needs() if rows else needs
         for index, keys in self.extra.items():
             for key, lock in keys.items():
                 needs.row(index, key, lock=lock)
@@ -63,13 +62,14 @@ class Batch:
         await self._take(working, needs.wanted)
         return working
 
+    def _needs(self) -> Needs:
+        needs = Needs(self.means.directory, self.session.lane)
+        for work in self.works:
+            work.command.needs(needs)
+        return needs
+
     async def _take(self, working: WorkingSet, wanted: dict[Index, dict[Key, bool]]) -> None:
-        found = await self.session.load(wanted)
-        for index, rows in found:
-            if index.table is ADDRESS:
-                for row in rows:
-                    self.means.directory.learn(row)
-        working.take(wanted, found)
+        working.take(wanted, await self.session.load(wanted))
 
     async def run(self, session: Session) -> Ran:
         """Load, and run every verb, loading what turns out to be missing and running again."""
@@ -98,12 +98,10 @@ class Batch:
         for miss in misses:
             keys = self.extra.setdefault(miss.index, {})
             keys[miss.key] = miss.lock or keys.get(miss.key, False)
-        # Locks are taken in one global order. One that sorts below a lock already held, or a
-        # row that must first be made, sends the batch back to where it holds nothing.
-        if any(miss.lock or miss.standing is not None for miss in misses) and (
-            any(miss.standing is not None for miss in misses) or _below(working, misses)
-        ):
-            raise Restart(misses)
+        # Locks are taken in one global order. One that sorts below a lock already held sends
+        # the batch back to where it holds nothing.
+        if _below(working, misses):
+            raise Restart
         wanted: dict[Index, dict[Key, bool]] = {}
         for miss in misses:
             wanted.setdefault(miss.index, {})[miss.key] = miss.lock
@@ -182,13 +180,13 @@ def refusal(error: ApiError, request_id: str | None, docs_url: str) -> Answer:
 
 
 def writing(working: WorkingSet) -> Writing:
-    """The rows a batch writes; those with keys that others may insert too in sorted order."""
-    inserts: dict[Table, list[Row]] = {
+    """The rows a batch writes, in the order of their keys, in which everybody writes them."""
+    inserts = {
         table: [_row(values[key]) for key in sorted(values)]
         for table, values in working.born.items()
     }
     for table, rows in working.appended.items():
-        if table.once:
+        if table is ANSWER:
             rows.sort(key=table.key.of)
         inserts.setdefault(table, []).extend(rows)
     updates = {
@@ -204,9 +202,7 @@ def _row(value: Any) -> Row:
 
 def _below(working: WorkingSet, misses: list[Miss]) -> bool:
     held = [
-        (index.table.rank, index.name, max(keys))
-        for index, keys in working.locked.items()
-        if keys
+        (index.table.rank, index.name, max(keys)) for index, keys in working.locked.items() if keys
     ]
     wanted = [(m.index.table.rank, m.index.name, m.key) for m in misses if m.lock]
     return bool(held) and bool(wanted) and min(wanted) <= max(held)

@@ -26,7 +26,9 @@ AnswerKey = tuple[str, bool, str]
 class Engine:
     """Takes commands, batches them on its lanes, and remembers their answers."""
 
-    def __init__(self, store: Store, means: Means, *, lanes: int = 1, weight_max: int = 512) -> None:
+    def __init__(
+        self, store: Store, means: Means, *, lanes: int = 1, weight_max: int = 512
+    ) -> None:
         self.store = store
         self.means = means
         self.tally = Tally()
@@ -129,9 +131,7 @@ class Engine:
             assert idempotency is not None
             if remembered.fingerprint == idempotency.fingerprint:
                 body = bodies[key]
-                answers[key] = Answer(
-                    remembered.status, body, remembered.object_id, replayed=True
-                )
+                answers[key] = Answer(remembered.status, body, remembered.object_id, replayed=True)
             else:
                 answers[key] = ApiError("idempotency_key_reused")
         return answers

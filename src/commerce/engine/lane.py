@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from commerce.engine.answers import ANSWER
 from commerce.engine.batch import Batch, Restart, writing
 from commerce.kernel.errors import ApiError
 from commerce.store.session import (
     CommitUnknown,
     Conflict,
+    Duplicate,
     LockTimeout,
     Session,
     StoreUnavailable,
@@ -20,7 +22,6 @@ from commerce.store.session import (
 if TYPE_CHECKING:
     from commerce.engine.command import Work
     from commerce.engine.engine import Engine
-    from commerce.store.table import Row, Table
 
 CONFLICTS_MAX = 3
 """How often a batch that lost a conflict is run again before its requests are told to retry."""
@@ -40,9 +41,9 @@ class Tally:
         self.rounds = 0
         """Extra rounds of loading: verbs that touched what they had not said they would."""
         self.restarts = 0
-        """Batches loaded again to keep the order of locks or to make standing rows."""
+        """Batches loaded again to keep the order of locks."""
         self.conflicts = 0
-        """Batches run again because the database chose another (deadlock, lock timeout)."""
+        """Batches run again because the database chose another (deadlock, same new row)."""
         self.replays = 0
         self.singles = 0
         """Batches that failed for a reason no verb gave, and were run one by one."""
@@ -104,7 +105,6 @@ class Lane:
                 tally.restarts += 1
                 if restarts > RESTARTS_MAX:
                     raise RuntimeError("a batch restarts however much it loads") from restart
-                await self._prepare(restart)
             except Conflict as conflict:
                 conflicts += 1
                 tally.conflicts += 1
@@ -134,17 +134,19 @@ class Lane:
             if not ran.working.writes():
                 await session.rollback()
                 return batch.answer(ran)
-            written = await session.write(writing(ran.working))
+            xid = await session.write(writing(ran.working))
+        except Duplicate as duplicate:
+            await session.rollback()
+            if duplicate.table != ANSWER.name:
+                raise
+            return await self._replay(batch.works)
         except BaseException:
             await session.rollback()
             raise
-        if not written.all_new:
-            await session.rollback()
-            return await self._replay(batch.works)
         try:
             await session.commit()
         except CommitUnknown:
-            if not await self._was_kept(written.xid):
+            if not await self._was_kept(xid):
                 return batch.works
         return batch.answer(ran)
 
@@ -177,15 +179,6 @@ class Lane:
                 self._engine.tally.replays += 1
                 work.succeed(answer)
         return rest
-
-    async def _prepare(self, restart: Restart) -> None:
-        """Make the counters that do not exist yet, before the batch locks anything again."""
-        standing: dict[Table, set[Row]] = {}
-        for miss in restart.misses:
-            if miss.standing is not None:
-                standing.setdefault(miss.index.table, set()).add(miss.standing)
-        for table, rows in standing.items():
-            await self._engine.store.ensure(table, sorted(rows, key=table.key.of))
 
 
 def unavailable() -> ApiError:

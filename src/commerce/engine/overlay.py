@@ -10,6 +10,7 @@ from commerce.ledger.directory import ADDRESS
 from commerce.store.table import Index, Key, Row, Table
 
 DIRECTORY_SIZE_MAX = 200_000
+_NOTHING: dict[Key, Any] = {}
 
 
 class Kind(Protocol):
@@ -39,25 +40,24 @@ class Held(NamedTuple):
 
 
 class Miss(Exception):
-    """A verb touched a row that was not loaded, or not locked; `standing` is its row at zero."""
+    """A verb touched a row that was not loaded, or not locked."""
 
-    def __init__(self, index: Index, key: Key, *, lock: bool, standing: Row | None = None) -> None:
+    def __init__(self, index: Index, key: Key, *, lock: bool) -> None:
         super().__init__(index, key)
         self.index = index
         self.key = key
         self.lock = lock
-        self.standing = standing
 
 
 class Directory:
     """Owners of addresses seen before. An owner never changes, so this needs no invalidation."""
 
     def __init__(self) -> None:
-        self._owners: dict[tuple[bool, str], str] = {}
+        self._owners: dict[Key, str] = {}
 
-    def owner(self, livemode: bool, address: str) -> str:  # noqa: FBT001 - part of the key
-        """The owner if known; else the network, right for external wallets, a miss for others."""
-        return self._owners.get((livemode, address), NETWORK)
+    def owner(self, key: Key) -> str | None:
+        """The owner, None where it is not known: unseen so far, or an external wallet."""
+        return self._owners.get(key)
 
     def learn(self, row: Row) -> None:
         """Remember the owner in a row of the directory."""
@@ -71,12 +71,14 @@ class Directory:
 class Needs:
     """What the verbs of a batch say they will touch, collected into one load."""
 
-    __slots__ = ("_directory", "lane", "wanted")
+    __slots__ = ("_directory", "lane", "unknown", "wanted")
 
     def __init__(self, directory: Directory, lane: int) -> None:
         self._directory = directory
         self.lane = lane
         self.wanted: dict[Index, dict[Key, bool]] = {}
+        self.unknown: set[Key] = set()
+        """Addresses whose owners nobody here has seen yet."""
 
     def row(self, index: Index, key: Key, *, lock: bool = False) -> None:
         """A row by its key; a lock asked for by anyone is taken."""
@@ -92,9 +94,13 @@ class Needs:
         self.wanted.setdefault(CAP.key, {})[cap.key] = True
 
     def address(self, livemode: bool, address: str) -> str:  # noqa: FBT001 - part of the key
-        """An address of the directory; gives its probable owner, for codes of balances."""
-        self.wanted.setdefault(ADDRESS.key, {}).setdefault((livemode, address), False)
-        return self._directory.owner(livemode, address)
+        """An address of the directory; gives its owner, for codes of balances."""
+        key = (livemode, address)
+        self.wanted.setdefault(ADDRESS.key, {}).setdefault(key, False)
+        owner = self._directory.owner(key)
+        if owner is None:
+            self.unknown.add(key)
+        return owner or NETWORK
 
 
 class WorkingSet:
@@ -110,7 +116,9 @@ class WorkingSet:
         self.appended: dict[Table, list[Row]] = {}
         self.announcements: list[str] = []
 
-    def take(self, wanted: dict[Index, dict[Key, bool]], found: list[tuple[Index, list[Row]]]) -> None:
+    def take(
+        self, wanted: dict[Index, dict[Key, bool]], found: list[tuple[Index, list[Row]]]
+    ) -> None:
         """Take in what was loaded; a key that was wanted and not found is known to be absent."""
         for index, keys in wanted.items():
             rows = self.rows.setdefault(index, {})
@@ -141,7 +149,7 @@ class Overlay:
     def __init__(self, working: WorkingSet) -> None:
         self.working = working
         self.changed: dict[Index, dict[Key, Any]] = {}
-        self.born: set[tuple[Table, Key]] = set()
+        self.born: set[tuple[Index, Key]] = set()
         self.appended: list[tuple[Table, Row]] = []
 
     def read(self, index: Index, key: Key, *, lock: bool = False) -> Any:
@@ -157,11 +165,16 @@ class Overlay:
                 raise Miss(index, key, lock=True)
         return rows[key]
 
-    def put(self, index: Index, key: Key, value: Any, *, born: bool = False) -> None:
-        """Set a row."""
-        self.changed.setdefault(index, {})[key] = value
-        if born:
-            self.born.add((index.table, key))
+    def put(self, index: Index, key: Key, value: Any) -> None:
+        """Set a row; one that is not there yet is born.
+
+        Two processes may give birth to the same row: the unique index lets one of them, and
+        the other's batch is run again and finds it.
+        """
+        changed = self.changed.setdefault(index, {})
+        if key not in changed and self.working.rows.get(index, _NOTHING).get(key) is None:
+            self.born.add((index, key))
+        changed[key] = value
 
     def append(self, table: Table, row: Row) -> None:
         """Add a row that is only ever written."""
@@ -177,7 +190,7 @@ class Overlay:
                 continue
             born = working.born.get(table)
             for key, value in values.items():
-                if (table, key) in self.born:
+                if (index, key) in self.born:
                     born = working.born.setdefault(table, {})
                     born[key] = value
                 elif born is not None and key in born:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import msgspec
 
 from commerce.engine.outbox import EVENT
-from commerce.engine.overlay import Directory, Held, Kind, Miss, Overlay
+from commerce.engine.overlay import Directory, Held, Kind, Overlay
 from commerce.kernel.errors import ApiError
 from commerce.kernel.master_key import MasterKey
 from commerce.ledger.account import BALANCE, LedgerAccount
@@ -165,7 +165,7 @@ class Tx:
         kind = kind_of(thing)
         key = self._key_of(thing, account)
         held = Held(kind, key[0], 1, thing)
-        self._overlay.put(kind.table.key, key, held, born=True)
+        self._overlay.put(kind.table.key, key, held)
         for columns, index in kind.table.unique.items():
             values = [getattr(thing, column, None) for column in columns[2:]]
             if None not in values:
@@ -240,13 +240,13 @@ class Tx:
     def list_address(self, address: Address) -> None:
         """Write a new wallet into the directory. Its address is new too, so nobody looks first."""
         key = (address.livemode, address.address)
-        self._overlay.put(ADDRESS.key, key, tuple(address), born=True)
+        self._overlay.put(ADDRESS.key, key, tuple(address))
 
     def change_address(self, address: Address) -> None:
         """Change what the directory says of an address; an external one is written into it."""
         key = (address.livemode, address.address)
-        known = self._overlay.read(ADDRESS.key, key, lock=True) is not None
-        self._overlay.put(ADDRESS.key, key, tuple(address), born=not known)
+        self._overlay.read(ADDRESS.key, key, lock=True)
+        self._overlay.put(ADDRESS.key, key, tuple(address))
 
     # Money
 
@@ -255,20 +255,13 @@ class Tx:
         return int(self._balance(account, account.shard(self.lane))[6])
 
     def _balance(self, account: LedgerAccount, key: Key) -> Row:
-        try:
-            row: Row | None = self._overlay.read(BALANCE.key, key)
-        except Miss:
-            row = None
-        if row is not None:
-            return row
-        standing = (*key, account.debit_normal, account.guarded, 0, 0)
-        raise Miss(BALANCE.key, key, lock=True, standing=standing)
+        row: Row | None = self._overlay.read(BALANCE.key, key, lock=True)
+        return row or (*key, account.debit_normal, account.guarded, 0, 0)
 
     def found(self, account: LedgerAccount) -> None:
-        """Say that an account is new: its owner's lock, held here, keeps everyone else away."""
+        """Say that an account is new, so that nobody looks for it: it belongs to a new object."""
         key = account.shard(self.lane)
-        row = (*key, account.debit_normal, account.guarded, 0, 0)
-        self._overlay.put(BALANCE.key, key, row, born=True)
+        self._overlay.put(BALANCE.key, key, (*key, account.debit_normal, account.guarded, 0, 0))
 
     def post(self, booking: Booking) -> Booked:
         """Book a transaction: all of its postings. Raises `insufficient_funds` below a floor."""
@@ -278,9 +271,7 @@ class Tx:
             if amount:
                 self._enter(account, amount, made)
         postings = postings_json(booking)
-        tx_hash = transaction_hash(
-            canonical(caller.account, made, self.now, booking, postings)
-        )
+        tx_hash = transaction_hash(canonical(caller.account, made, self.now, booking, postings))
         self._overlay.append(
             TRANSACTION,
             (
@@ -329,14 +320,8 @@ class Tx:
         return used
 
     def _used(self, cap: Cap) -> int:
-        standing = (*cap.key, cap.period, 0, None)
-        try:
-            row: Row | None = self._overlay.read(CAP.key, cap.key)
-        except Miss:
-            row = None
-        if row is None:
-            raise Miss(CAP.key, cap.key, lock=True, standing=standing)
-        return int(row[4]) if row[3] == cap.period else 0
+        row: Row | None = self._overlay.read(CAP.key, cap.key, lock=True)
+        return int(row[4]) if row is not None and row[3] == cap.period else 0
 
 
 def _previous(before: bytes, after: bytes) -> str:

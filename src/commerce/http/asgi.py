@@ -29,7 +29,12 @@ class Application:
     """Answers requests: pages without a key (health, documents) and the API's operations."""
 
     def __init__(
-        self, pipeline: Pipeline, pages: dict[str, Page], *, new_id: Callable[[], str], docs_url: str
+        self,
+        pipeline: Pipeline,
+        pages: dict[str, Page],
+        *,
+        new_id: Callable[[], str],
+        docs_url: str,
     ) -> None:
         self._pipeline = pipeline
         self._pages = pages

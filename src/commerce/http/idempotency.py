@@ -18,7 +18,9 @@ LENGTH_MAX = 255
 _ENCODER = msgspec.json.Encoder(enc_hook=encode_money)
 
 
-class KeyState(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="idempotency_key"):
+class KeyState(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="idempotency_key"
+):
     """What became of an idempotency key."""
 
     key: str
@@ -84,5 +86,3 @@ def state_view(engine: Engine) -> Any:
         )
 
     return idempotency_key
-
-

@@ -136,9 +136,7 @@ def _parameters(
     described: dict[str, Any], operation: Operation, path: list[str], schemas: dict[str, Any]
 ) -> None:
     schema = schemas[operation.params.__name__]
-    rest = {
-        name: each for name, each in schema.get("properties", {}).items() if name not in path
-    }
+    rest = {name: each for name, each in schema.get("properties", {}).items() if name not in path}
     required = [name for name in schema.get("required", []) if name not in path]
     if operation.read is not None:
         described["parameters"] += [

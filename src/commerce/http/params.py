@@ -19,9 +19,7 @@ _MISSING = re.compile(r"Object missing required field `(.*?)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
 
-def convert(
-    params: type[P], values: dict[str, Any], path: dict[str, str], *, strict: bool
-) -> P:
+def convert(params: type[P], values: dict[str, Any], path: dict[str, str], *, strict: bool) -> P:
     """Read parameters; from a query (`strict` false) numbers and booleans are text.
 
     Raises `parameter_missing`, `parameter_unknown`, `parameter_invalid`, or what a type's own

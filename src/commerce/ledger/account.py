@@ -23,7 +23,7 @@ BALANCE = Table(
     ],
     key=("account", "livemode", "code", "currency"),
     rank=1000,
-    standing=True,
+    updated=("balance", "entries"),
 )
 """Each account's balance on its normal side, in the smallest unit, and its number of entries."""
 

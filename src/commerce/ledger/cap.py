@@ -18,7 +18,6 @@ CAP = Table(
     ],
     key=("account", "livemode", "meter"),
     rank=1100,
-    standing=True,
 )
 """What has been used of each cap in its current period; a new period begins at zero."""
 

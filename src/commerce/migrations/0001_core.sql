@@ -96,8 +96,6 @@ CREATE TABLE ledger_transaction (
 
 CREATE UNIQUE INDEX ledger_transaction_source ON ledger_transaction (account, livemode, source, booking);
 
-CREATE INDEX ledger_transaction_created ON ledger_transaction (account, livemode, created, id);
-
 CREATE TABLE ledger_entry (
     account       text COLLATE "C" NOT NULL,
     livemode      boolean          NOT NULL,
@@ -130,8 +128,6 @@ CREATE TABLE event (
     CHECK (sequence > 0),
     PRIMARY KEY (account, livemode, id)
 );
-
-CREATE INDEX event_created ON event (account, livemode, created, id);
 
 CREATE TABLE answer (
     account         text COLLATE "C" NOT NULL,
@@ -214,8 +210,6 @@ CREATE TABLE stablecoin_transfer (
     CHECK (amount > 0),
     PRIMARY KEY (account, livemode, id)
 );
-
-CREATE INDEX stablecoin_transfer_created ON stablecoin_transfer (account, livemode, created, id);
 
 CREATE TABLE stablecoin_redemption (
     account                      text COLLATE "C" NOT NULL,

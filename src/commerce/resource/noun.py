@@ -288,10 +288,12 @@ def _conversion(
     path: str, column: str, hint: Any, bare: Any, *, nullable: bool
 ) -> tuple[str, str, Callable[[Any], Any] | None, Callable[[dict[str, Any]], Any]]:
     """A leaf's column type, its path, and the functions between object and row."""
+
     def plain(values: dict[str, Any]) -> Any:
         return values[column]
 
     if bare is Money:
+
         def read(values: dict[str, Any]) -> Any:
             minor = values[column]
             return None if minor is None else Money(minor, values["currency"])
@@ -300,12 +302,18 @@ def _conversion(
             return "bigint", path, lambda money: money and money.minor, read
         return "bigint", f"{path}.minor", None, read
     if HEX in _marks(hint):
-        return "bytea", path, lambda text: text and bytes.fromhex(text), (
-            lambda values: values[column] and values[column].hex()
+        return (
+            "bytea",
+            path,
+            lambda text: text and bytes.fromhex(text),
+            (lambda values: values[column] and values[column].hex()),
         )
     if bare is msgspec.Raw:
-        return "text", path, lambda raw: bytes(raw).decode(), (
-            lambda values: msgspec.Raw((values[column] or "null").encode())
+        return (
+            "text",
+            path,
+            lambda raw: bytes(raw).decode(),
+            (lambda values: msgspec.Raw((values[column] or "null").encode())),
         )
     simple = {bool: "boolean", int: "bigint", str: "text"}
     if bare in simple:

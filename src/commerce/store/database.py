@@ -13,12 +13,13 @@ from commerce.store import sql
 from commerce.store.session import (
     CommitUnknown,
     Conflict,
+    Duplicate,
     LockTimeout,
     Outcome,
     StoreUnavailable,
     WriteRefused,
 )
-from commerce.store.table import Filter, Index, Key, Page, Row, Table, Wanted, Writing, Written
+from commerce.store.table import Filter, Index, Key, Page, Row, Table, Wanted, Writing
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -63,6 +64,8 @@ def _translated() -> Iterator[None]:
         yield
     except asyncpg.LockNotAvailableError as error:
         raise LockTimeout(str(error)) from error
+    except asyncpg.UniqueViolationError as error:
+        raise Duplicate(str(error.table_name)) from error
     except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
         raise Conflict(str(error)) from error
     except asyncpg.IntegrityConstraintViolationError as error:
@@ -85,6 +88,12 @@ class DatabaseSession:
         with _translated():
             await self._connection.execute("BEGIN")
 
+    async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
+        """Rows by their keys, unlocked."""
+        statement, values = sql.find(index, keys)
+        with _translated():
+            return [tuple(row) for row in await self._connection.fetch(statement, *values)]
+
     async def load(self, wanted: Wanted) -> list[tuple[Index, list[Row]]]:
         """Load rows, locking those that are to be locked."""
         statement, values, indexes = sql.load(wanted)
@@ -95,14 +104,15 @@ class DatabaseSession:
         assert found is not None
         return [(index, rows or []) for index, rows in zip(indexes, found, strict=True)]
 
-    async def write(self, writing: Writing) -> Written:
-        """Write everything in one statement."""
-        statement, values = sql.write(writing)
+    async def write(self, writing: Writing) -> int:
+        """Write everything: new rows by COPY, changed ones and announcements in one statement."""
         with _translated():
-            found = await self._connection.fetchrow(statement, *values)
-        assert found is not None
-        once = sum(len(rows) for table, rows in writing.inserts.items() if table.once)
-        return Written(xid=int(found[0]), all_new=found[1] == once)
+            for table, rows in sorted(writing.inserts.items(), key=lambda each: each[0].order):
+                await self._connection.copy_records_to_table(
+                    table.name, records=rows, columns=table.names
+                )
+            statement, values = sql.write(writing)
+            return int(await self._connection.fetchval(statement, *values))
 
     async def commit(self) -> None:
         """Commit, or say that nobody knows."""
@@ -187,10 +197,6 @@ class Database:
         rows = await self._fetch(*sql.sums(table, amount, by, filters))
         return {row[0]: int(row[1]) for row in rows}
 
-    async def ensure(self, table: Table, rows: Sequence[Row]) -> None:
-        """Make the rows of counters that do not exist yet."""
-        await self._fetch(*sql.ensure(table, rows))
-
     async def forget(self, table: Table, keys: Sequence[Key]) -> None:
         """Delete rows that have expired."""
         await self._fetch(*sql.forget(table, keys))
@@ -207,7 +213,7 @@ class Database:
 
     async def held(self, table: Table, row: Row) -> bool:
         """Try to insert the row, never keeping it: waiting means somebody is about to."""
-        statement, values = sql.ensure(table, [row])
+        statement, values = sql.claim(table, row)
         with _translated():
             pool = self._pool or await self._pooled()
             async with pool.acquire() as connection:

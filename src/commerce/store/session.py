@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol
 
-from commerce.store.table import Filter, Index, Key, Page, Row, Table, Wanted, Writing, Written
+from commerce.store.table import Filter, Index, Key, Page, Row, Table, Wanted, Writing
 
 Outcome = Literal["committed", "aborted", "running", "unknown"]
 
@@ -20,7 +20,15 @@ class CommitUnknown(Exception):
 
 
 class Conflict(Exception):
-    """The database ended the transaction in favour of another; it may be run again."""
+    """Another transaction was faster (a deadlock, the same new row); this one may be run again."""
+
+
+class Duplicate(Conflict):
+    """Another transaction has written a row of this key first; `table` is the row's table."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(f"a row of {table} is there already")
+        self.table = table
 
 
 class LockTimeout(Conflict):
@@ -41,11 +49,14 @@ class Session(Protocol):
     async def begin(self) -> None:
         """Begin a transaction. Raises `StoreUnavailable`."""
 
+    async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
+        """Rows by their keys, unlocked, within the transaction."""
+
     async def load(self, wanted: Wanted) -> list[tuple[Index, list[Row]]]:
         """Load rows, locking those that are to be locked. Raises `Conflict`."""
 
-    async def write(self, writing: Writing) -> Written:
-        """Write everything. Raises `Conflict` or `WriteRefused`."""
+    async def write(self, writing: Writing) -> int:
+        """Write everything; gives the transaction's id. Raises `Conflict`, `WriteRefused`."""
 
     async def commit(self) -> None:
         """Commit. Raises `CommitUnknown` where the answer got lost."""
@@ -74,9 +85,6 @@ class Store(Protocol):
     ) -> dict[Any, int]:
         """The sums of a column over committed rows, by another column, from one snapshot."""
 
-    async def ensure(self, table: Table, rows: Sequence[Row]) -> None:
-        """Make the rows of standing counters that do not exist yet, in their own transaction."""
-
     async def forget(self, table: Table, keys: Sequence[Key]) -> None:
         """Delete rows that have expired, in their own transaction."""
 
@@ -94,5 +102,3 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Close every connection."""
-
-

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from commerce.store.table import Filter, Index, Key, Page, Row, Table, Wanted, Writing
@@ -70,54 +71,48 @@ def load(wanted: Wanted) -> tuple[str, list[Any], list[Index]]:
 
 
 @lru_cache(maxsize=2048)
-def _insert(table: Table, first: int) -> str:
-    arrays = _arrays((column.type for column in table.columns), first)
-    once = " ON CONFLICT DO NOTHING RETURNING 1" if table.once else ""
-    return f"INSERT INTO {table.name} ({', '.join(table.names)}) SELECT * FROM unnest({arrays}){once}"
-
-
-@lru_cache(maxsize=2048)
 def _update(table: Table, first: int) -> str:
     keys = table.key.columns
-    arrays = _arrays((column.type for column in table.columns), first)
-    assignments = ", ".join(f"{name} = u.{name}" for name in table.names if name not in keys)
+    names = [*keys, *table.updated]
+    types = {column.name: column.type for column in table.columns}
+    assignments = ", ".join(f"{name} = u.{name}" for name in table.updated)
     matches = " AND ".join(f"t.{name} = u.{name}" for name in keys)
     return (
         f"UPDATE {table.name} t SET {assignments}"
-        f" FROM unnest({arrays}) AS u({', '.join(table.names)}) WHERE {matches}"
+        f" FROM unnest({_arrays((types[name] for name in names), first)})"
+        f" AS u({', '.join(names)}) WHERE {matches}"
     )
 
 
+@lru_cache(maxsize=512)
+def _changing(table: Table) -> Callable[[Row], Row]:
+    return itemgetter(*(table.names.index(name) for name in (*table.key.columns, *table.updated)))
+
+
 def write(writing: Writing) -> Statement:
-    """All that a batch writes, in one statement; it answers the transaction's id."""
+    """The changes and announcements of a batch, in one statement; it gives the transaction's id."""
     parts: list[str] = []
     values: list[Any] = []
-    once = "0"
-    for rows, statement in ((writing.inserts, _insert), (writing.updates, _update)):
-        for table in sorted(rows, key=lambda table: (table.rank, table.name)):
-            name = f"w{len(parts)}"
-            parts.append(f"{name} AS ({statement(table, len(values) + 1)})")
-            values += _columns(rows[table], len(table.columns))
-            if table.once:
-                once = f"(SELECT count(*) FROM {name})"
+    for table, rows in sorted(writing.updates.items(), key=lambda each: each[0].order):
+        parts.append(f"w{len(parts)} AS ({_update(table, len(values) + 1)})")
+        changing = _changing(table)
+        values += _columns([changing(row) for row in rows], 0)
+    notified = ""
     if writing.announcements:
         parts.append(
             f"n AS (SELECT pg_notify('commerce', m) FROM unnest(${len(values) + 1}::text[]) m)"
         )
         values.append(list(writing.announcements))
-        once += " + 0 * (SELECT count(*) FROM n)"
+        notified = ", (SELECT count(*) FROM n)"
     head = f"WITH {', '.join(parts)} " if parts else ""
-    return f"{head}SELECT pg_current_xact_id()::text, {once}", values
+    return f"{head}SELECT pg_current_xact_id()::text{notified}", values
 
 
-def ensure(table: Table, rows: Sequence[Row]) -> Statement:
-    """Make the rows of counters that do not exist yet."""
-    arrays = _arrays((column.type for column in table.columns), 1)
-    return (
-        f"INSERT INTO {table.name} ({', '.join(table.names)})"
-        f" SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING",
-        _columns(rows, len(table.columns)),
-    )
+def claim(table: Table, row: Row) -> Statement:
+    """Insert one row unless there is one: it waits while another transaction is about to."""
+    marks = ", ".join(f"${at}" for at in range(1, len(row) + 1))
+    names = ", ".join(table.names)
+    return f"INSERT INTO {table.name} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING", [*row]
 
 
 def page(page: Page) -> Statement:
@@ -130,9 +125,7 @@ def page(page: Page) -> Statement:
     if page.after is not None:
         start = len(values) + 1
         values += page.after
-        marks = ", ".join(
-            f"${start + at}::{types[name]}" for at, name in enumerate(page.order)
-        )
+        marks = ", ".join(f"${start + at}::{types[name]}" for at, name in enumerate(page.order))
         comparison = ">" if page.ascending else "<"
         conditions.append(f"({', '.join(page.order)}) {comparison} ({marks})")
     direction = "ASC" if page.ascending else "DESC"

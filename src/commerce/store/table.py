@@ -40,11 +40,9 @@ class Table:
     """A table and its place in the one global order in which rows are locked.
 
     `rank` is that place: rows of a lower rank are locked first, rows of one rank by key.
-    `standing` tables hold counters (balances, caps) whose rows are made, at zero, the first
-    time they are needed, since a row that does not exist cannot be locked.
     """
 
-    __slots__ = ("announced", "columns", "key", "name", "once", "rank", "standing", "unique")
+    __slots__ = ("announced", "columns", "key", "name", "order", "rank", "unique", "updated")
 
     def __init__(  # noqa: PLR0913 - a declaration, always called by keyword
         self,
@@ -54,16 +52,15 @@ class Table:
         key: tuple[str, ...],
         rank: int,
         unique: Sequence[tuple[str, ...]] = (),
-        standing: bool = False,
-        once: bool = False,
+        updated: tuple[str, ...] | None = None,
         announced: bool = False,
     ) -> None:
         self.name = name
         self.columns = tuple(columns)
         self.rank = rank
-        self.standing = standing
-        self.once = once
-        """A second insert of the same key is reported instead of raised (idempotency keys)."""
+        self.order = (rank, name)
+        self.updated = updated or tuple(name for name in self.names if name not in key)
+        """The columns that may change."""
         self.announced = announced
         """Other processes cache these rows, so a change of one is announced to them."""
         self.key = Index(self, key)
@@ -92,13 +89,6 @@ class Writing(NamedTuple):
     inserts: Mapping[Table, list[Row]]
     updates: Mapping[Table, list[Row]]
     announcements: Sequence[str]
-
-
-class Written(NamedTuple):
-    """What writing told: the transaction's id, and whether every `once` row was new."""
-
-    xid: int
-    all_new: bool
 
 
 class Filter(NamedTuple):

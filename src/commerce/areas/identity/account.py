@@ -138,5 +138,3 @@ def need_own(needs: Needs, caller: Caller) -> None:
 async def mine(reading: Reading, _: Params) -> Account:
     """The account of the key that asks."""
     return await reading.get(Account, reading.caller.account)
-
-

@@ -176,8 +176,7 @@ async def reserves(reading: Reading, _: Params) -> Reserves:
         unissued_deposits=Money(held["unissued"], SSUSD),
         redemptions_payable=Money(held["payable"], SSUSD),
         deposits_by_type={
-            type_: Money(total, SSUSD)
-            for type_, total in zip(SOURCE_TYPES, deposits, strict=True)
+            type_: Money(total, SSUSD) for type_, total in zip(SOURCE_TYPES, deposits, strict=True)
         },
         as_of=reading.now,
     )

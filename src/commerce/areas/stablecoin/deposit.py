@@ -161,9 +161,7 @@ def verify(tx: Tx, params: VerifyDeposit) -> Deposit:
 
 def book_verified(tx: Tx, deposit: Deposit) -> None:
     """Book the dollars of a deposit into the reserves."""
-    booking = stablecoin.deposit_verified(
-        deposit.id, deposit.amount, livemode=tx.caller.livemode
-    )
+    booking = stablecoin.deposit_verified(deposit.id, deposit.amount, livemode=tx.caller.livemode)
     tx.found(chart.reserves_unissued(tx.caller.livemode, deposit.id))
     tx.post(booking)
     tx.use(stablecoin.deposits(tx.caller.livemode, deposit.type), deposit.amount.minor)

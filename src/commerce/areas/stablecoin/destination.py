@@ -86,7 +86,5 @@ def checked(details: DestinationDetails) -> Destination:
 
 
 def _masked(number: str | None) -> str | None:
-    """The last four characters, or fewer than half of a short number."""
-    if number is None:
-        return None
-    return f"****{number[-4:] if len(number) > 8 else number[-2:]}"  # noqa: PLR2004
+    """The last four characters."""
+    return None if number is None else f"****{number[-4:]}"

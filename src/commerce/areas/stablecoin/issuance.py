@@ -132,9 +132,7 @@ def _needs(needs: Needs, caller: Caller, params: CreateIssuance) -> None:
     need_caller(needs, caller)
     accounts.need_own(needs, caller)
     table = Issuance.__noun__.table
-    needs.row(
-        table.index("reference_id"), (caller.account, caller.livemode, params.reference_id)
-    )
+    needs.row(table.index("reference_id"), (caller.account, caller.livemode, params.reference_id))
     wallet.need(needs, caller, params.recipient)
     needs.cap(stablecoin.supply(caller.livemode))
     if params.source.deposit is None:

@@ -65,9 +65,7 @@ def use(tx: Tx, account: Account, amount: Money, *, param: str = "amount") -> No
         tx.use(cap, amount.minor)
 
 
-def _exceeded(
-    window: str, account: Account, ceiling: int, left: int, param: str
-) -> ApiError:
+def _exceeded(window: str, account: Account, ceiling: int, left: int, param: str) -> ApiError:
     most, rest = Money(ceiling, SSUSD).text, Money(left, SSUSD).text
     message = (
         f"The limit of {most} ssUSD {window} at verification level '{account.verification}'"

@@ -112,9 +112,7 @@ def _needs(needs: Needs, caller: Caller, params: CreateRedemption) -> None:
     need_caller(needs, caller)
     accounts.need_own(needs, caller)
     table = Redemption.__noun__.table
-    needs.row(
-        table.index("reference_id"), (caller.account, caller.livemode, params.reference_id)
-    )
+    needs.row(table.index("reference_id"), (caller.account, caller.livemode, params.reference_id))
     wallet.need_own(needs, caller, params.sender)
     needs.balance(chart.redemptions_payable(caller.livemode))
     needs.balance(chart.reserves_cash(caller.livemode))
