@@ -96,6 +96,8 @@ class App:
             api_key.hash_of,
             lambda hash_: api_key.principal(self.reader, hash_),
             api_key.refuse_dead,
+            api_key.need_caller,
+            api_key.check_caller,
         )
         self.authenticator = Authenticator(ring, networks=NETWORKS[settings.network], now=means.now)
         pipeline = Pipeline(

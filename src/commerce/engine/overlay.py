@@ -11,6 +11,7 @@ from commerce.store.table import Index, Key, Row, Table
 
 DIRECTORY_SIZE_MAX = 200_000
 _NOTHING: dict[Key, Any] = {}
+_UNREAD = object()
 
 
 class Kind(Protocol):
@@ -136,6 +137,10 @@ class WorkingSet:
                     rows[index.of(row)] = primary.of(row)
                     self.rows.setdefault(primary, {}).setdefault(primary.of(row), row)
 
+    def holds(self, index: Index, key: Key) -> bool:
+        """Whether a row is locked, or nobody else's to see yet."""
+        return key in self.locked.get(index, ()) or key in self.born.get(index.table, ())
+
     def writes(self) -> bool:
         """Whether there is anything to write."""
         return bool(self.born or self.dirty or self.appended)
@@ -155,15 +160,13 @@ class Overlay:
     def read(self, index: Index, key: Key, *, lock: bool = False) -> Any:
         """A row as it is now, None where there is none. Raises `Miss` where nobody looked."""
         changed = self.changed.get(index)
-        if changed is not None and key in changed:
-            return changed[key]
-        rows = self.working.rows.get(index)
-        if rows is None or key not in rows:
+        if changed is not None and (value := changed.get(key, _UNREAD)) is not _UNREAD:
+            return value
+        working = self.working
+        value = working.rows.get(index, _NOTHING).get(key, _UNREAD)
+        if value is _UNREAD or (lock and value is not None and not working.holds(index, key)):
             raise Miss(index, key, lock=lock)
-        if lock and key not in self.working.locked.get(index, ()) and rows[key] is not None:
-            if key not in self.working.born.get(index.table, ()):
-                raise Miss(index, key, lock=True)
-        return rows[key]
+        return value
 
     def put(self, index: Index, key: Key, value: Any) -> None:
         """Set a row; one that is not there yet is born.

@@ -306,22 +306,22 @@ class Tx:
         self._overlay.put(BALANCE.key, key, row)
         self._overlay.append(ENTRY, (*key, entries + 1, transaction, amount, after))
 
-    def left(self, cap: Cap) -> int | None:
-        """What is left of a cap in its period, in the smallest unit; None: no limit."""
-        used = self._used(cap)
-        return None if cap.ceiling is None else max(cap.ceiling - used, 0)
+    def use(
+        self, cap: Cap, amount: int, exceeded: Callable[[Cap, int], ApiError] | None = None
+    ) -> int:
+        """Count an amount against a cap and give what is used of it now.
 
-    def use(self, cap: Cap, amount: int) -> int:
-        """Count an amount against a cap and give what is used now; `limit_exceeded` above it."""
-        used = self._used(cap) + amount
-        if cap.ceiling is not None and used > cap.ceiling:
-            raise ApiError("limit_exceeded", f"{cap.meter} is used up.")
-        self._overlay.put(CAP.key, cap.key, (*cap.key, cap.period, used, cap.ceiling))
-        return used
-
-    def _used(self, cap: Cap) -> int:
+        Above the cap it raises what `exceeded` makes of the cap and what is left of it, in the
+        smallest unit; by default `limit_exceeded`.
+        """
         row: Row | None = self._overlay.read(CAP.key, cap.key, lock=True)
-        return int(row[4]) if row is not None and row[3] == cap.period else 0
+        used = row[4] if row is not None and row[3] == cap.period else 0
+        if cap.ceiling is not None and used + amount > cap.ceiling:
+            left = max(cap.ceiling - used, 0)
+            raise exceeded(cap, left) if exceeded else ApiError("limit_exceeded")
+        used += amount
+        self._overlay.put(CAP.key, cap.key, (*cap.key, cap.period, used, cap.ceiling))
+        return int(used)
 
 
 def _previous(before: bytes, after: bytes) -> str:

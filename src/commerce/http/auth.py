@@ -6,6 +6,8 @@ import hmac
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from commerce.engine.overlay import Needs
+from commerce.engine.tx import Caller, Tx
 from commerce.kernel.errors import ApiError
 from commerce.resource.access import Principal
 
@@ -13,19 +15,21 @@ REMEMBERED_MAX = 100_000
 
 
 class KeyRing(NamedTuple):
-    """What the area of identity knows of keys."""
+    """What the area of identity knows of keys; `need` and `check` are part of every verb."""
 
     well_formed: Callable[[str], bool]
     hash_of: Callable[[str], bytes]
     principal: Callable[[bytes], Awaitable[Principal | None]]
     refuse_dead: Callable[[int | None, int | None, int], None]
+    need: Callable[[Needs, Caller], None]
+    check: Callable[[Tx], None]
 
 
 class Authenticator:
     """Knows callers by their keys. Only hashes of keys are kept, in memory too."""
 
     def __init__(self, ring: KeyRing, *, networks: frozenset[bool], now: Callable[[], int]) -> None:
-        self._ring = ring
+        self.ring = ring
         self._networks = networks
         self._now = now
         self._known: dict[bytes, Principal] = {}
@@ -34,15 +38,15 @@ class Authenticator:
     async def authenticate(self, header: bytes | None) -> Principal:
         """The principal of an Authorization header. Raises the 401 codes."""
         secret = _bearer(header)
-        if not self._ring.well_formed(secret):
+        if not self.ring.well_formed(secret):
             raise _refused("api_key_invalid")
-        hash_ = self._ring.hash_of(secret)
+        hash_ = self.ring.hash_of(secret)
         principal = self._known.get(hash_)
         if principal is None:
             principal = await self._look_up(hash_)
         if not hmac.compare_digest(principal.hash, hash_):
             raise _refused("api_key_invalid")
-        self._ring.refuse_dead(principal.revoked_at, principal.expires_at, self._now())
+        self.ring.refuse_dead(principal.revoked_at, principal.expires_at, self._now())
         if principal.livemode not in self._networks:
             mode = "live" if principal.livemode else "test"
             raise _refused("livemode_mismatch", f"This server takes no {mode} mode keys.")
@@ -50,7 +54,7 @@ class Authenticator:
 
     async def _look_up(self, hash_: bytes) -> Principal:
         heard = self._heard
-        principal = await self._ring.principal(hash_)
+        principal = await self.ring.principal(hash_)
         if principal is None:
             raise _refused("api_key_invalid")
         # What was announced while the look-up ran may have been about this key.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from commerce.engine.answers import Answer
+from commerce.engine.answers import Answer, IdempotencyKey
 from commerce.engine.command import Command
 from commerce.engine.engine import Engine
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Caller, Tx
 from commerce.http import idempotency, params
-from commerce.http.auth import Authenticator
+from commerce.http.auth import Authenticator, KeyRing
 from commerce.http.body import parse_json
 from commerce.http.request import Request, Response
 from commerce.http.routes import Match, Router
@@ -64,8 +64,8 @@ class Pipeline(NamedTuple):
             idempotency_key=request.idempotency_key,
             key=principal.key,
         )
-        command = _command(operation, caller, parsed)
-        given = await self.engine.submit(command._replace(idempotency=key))
+        command = _command(operation, caller, parsed, key, self.authenticator.ring)
+        given = await self.engine.submit(command)
         headers = (*given.headers, *REPLAYED) if given.replayed else given.headers
         return Response(given.status, given.body, headers)
 
@@ -104,20 +104,28 @@ async def _list(reading: Reading, endpoint: Endpoint, query: dict[str, list[str]
     return Response(200, encode(await listing.list_things(reading, endpoint.noun, asked, url)))
 
 
-def _command(operation: Operation, caller: Caller, parsed: Params) -> Command:
+def _command(
+    operation: Operation,
+    caller: Caller,
+    parsed: Params,
+    key: IdempotencyKey | None,
+    ring: KeyRing,
+) -> Command:
     """A verb and its parameters, ready for the engine."""
     verb = operation.run
     assert verb is not None
 
     def run(tx: Tx) -> Answer:
+        ring.check(tx)
         return answer(tx, verb(tx, parsed), secret=operation.secret)
 
     def needs(needs: Needs) -> None:
+        ring.need(needs, caller)
         if operation.needs is not None:
             operation.needs(needs, caller, parsed)
 
     weight = 1 if operation.weight is None else operation.weight(parsed)
-    return Command(caller, run, needs, weight=weight)
+    return Command(caller, run, needs, key, weight)
 
 
 def _require_version(header: bytes | None) -> None:

@@ -46,5 +46,6 @@ class LedgerAccount(NamedTuple):
 
     def shard(self, lane: int) -> tuple[str, bool, str, str]:
         """The key of the balance row that a lane books on."""
-        code = f"{self.code}#{lane}" if self.sharded else self.code
-        return (self.owner, self.livemode, code, self.currency)
+        if not self.sharded:
+            return self[:4]
+        return (self.owner, self.livemode, f"{self.code}#{lane}", self.currency)

@@ -42,6 +42,8 @@ from commerce.kernel.money import Money
 from commerce.store.table import Column, Row, Table
 
 Target = TypeVar("Target")
+READ_MAX = 20_000
+"""How many objects of a noun are remembered as they were read."""
 
 
 class Ref(str, Generic[Target]):
@@ -132,6 +134,7 @@ class Spec:
         self.scope = scope
         self.filters = tuple(filters)
         self.example = example
+        self._read: dict[tuple[Any, ...], Held] = {}
         hints = get_type_hints(cls, include_extras=True)
         self.types = {field: hints[field] for field in cls.__struct_fields__}
         self.docs = declared_docs(cls)
@@ -169,8 +172,16 @@ class Spec:
         return tuple(row)
 
     def held(self, row: Row) -> Held:
-        """A row of the table as an object."""
-        return Held(self, row[0], row[3], self.thing(row))
+        """A row of the table as an object; what is read all the time is remembered as read."""
+        if not self.table.announced:
+            return Held(self, row[0], row[3], self.thing(row))
+        key = row[:3]
+        held = self._read.get(key)
+        if held is None or held.version != row[3]:
+            if len(self._read) >= READ_MAX:
+                self._read.clear()
+            held = self._read[key] = Held(self, row[0], row[3], self.thing(row))
+        return held
 
     def thing(self, row: Row) -> Any:
         """The object in a row."""

@@ -42,7 +42,7 @@ class Table:
     `rank` is that place: rows of a lower rank are locked first, rows of one rank by key.
     """
 
-    __slots__ = ("announced", "columns", "key", "name", "order", "rank", "unique", "updated")
+    __slots__ = ("announced", "columns", "key", "name", "names", "order", "rank", "unique", "updated")
 
     def __init__(  # noqa: PLR0913 - a declaration, always called by keyword
         self,
@@ -57,6 +57,8 @@ class Table:
     ) -> None:
         self.name = name
         self.columns = tuple(columns)
+        self.names = tuple(column.name for column in self.columns)
+        """The column names, in the order of a row."""
         self.rank = rank
         self.order = (rank, name)
         self.updated = updated or tuple(name for name in self.names if name not in key)
@@ -69,11 +71,6 @@ class Table:
     def index(self, *columns: str) -> Index:
         """The unique index over the owner columns and `columns`."""
         return self.unique[("account", "livemode", *columns)]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The column names, in the order of a row."""
-        return tuple(column.name for column in self.columns)
 
     def __repr__(self) -> str:
         return f"Table({self.name})"

@@ -163,7 +163,6 @@ async def principal(reader: Reader, hash_: bytes) -> Principal | None:
     scope="keys:write",
     params=CreateApiKey,
     secret=True,
-    needs=lambda needs, caller, _: need_caller(needs, caller),
 )
 def create(tx: Tx, params: CreateApiKey) -> ApiKey:
     """Make a key. The answer holds `secret`, this once."""
@@ -216,7 +215,6 @@ def _refuse_widening(tx: Tx, type_: KeyType, scopes: list[Scope]) -> None:
 
 
 def _need_one(needs: Needs, caller: Caller, params: OneApiKey | RollApiKey) -> None:
-    need_caller(needs, caller)
     needs.row(TABLE.key, (caller.account, caller.livemode, params.id), lock=True)
 
 

@@ -8,7 +8,6 @@ import msgspec
 
 from commerce.areas.identity import account as accounts
 from commerce.areas.identity.account import Account
-from commerce.areas.identity.api_key import need_caller
 from commerce.books import chart, stablecoin
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Caller, Tx
@@ -92,7 +91,6 @@ async def example(example: Example) -> dict[str, object]:
 
 
 def _need_create(needs: Needs, caller: Caller, _: CreateDeposit) -> None:
-    need_caller(needs, caller)
     accounts.need_own(needs, caller)
 
 
@@ -123,7 +121,6 @@ def create(tx: Tx, params: CreateDeposit) -> Deposit:
 
 
 def _need_verify(needs: Needs, caller: Caller, params: VerifyDeposit) -> None:
-    need_caller(needs, caller)
     accounts.need_own(needs, caller)
     owner = params.account or caller.account
     needs.row(Deposit.__noun__.table.key, (owner, caller.livemode, params.id), lock=True)

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import msgspec
 
 from commerce.areas.identity import account as accounts
-from commerce.areas.identity.api_key import need_caller
 from commerce.areas.stablecoin import wallet
 from commerce.areas.stablecoin.deposit import Deposit, SourceType, book_verified, require_issuer
 from commerce.areas.stablecoin.transaction import TransactionSummary, summary
@@ -129,7 +128,6 @@ class CreateIssuance(Params, kw_only=True):
 
 
 def _needs(needs: Needs, caller: Caller, params: CreateIssuance) -> None:
-    need_caller(needs, caller)
     accounts.need_own(needs, caller)
     table = Issuance.__noun__.table
     needs.row(table.index("reference_id"), (caller.account, caller.livemode, params.reference_id))

@@ -30,13 +30,15 @@ LIMITS: dict[Verification, TransferLimits] = {
 }
 """The contract's table; a business has a premium holder's limits."""
 
+DAILY = "transfer:daily"
+MONTHLY = "transfer:monthly"
 _UNIT = UNIT[SSUSD]
 
 
 def _caps(account: str, livemode: bool, limits: TransferLimits, now: int) -> tuple[Cap, Cap]:  # noqa: FBT001
     return (
-        Cap(account, livemode, "transfer:daily", day(now), SSUSD, limits.daily * _UNIT),
-        Cap(account, livemode, "transfer:monthly", month(now), SSUSD, limits.monthly * _UNIT),
+        Cap(account, livemode, DAILY, day(now), SSUSD, limits.daily * _UNIT),
+        Cap(account, livemode, MONTHLY, month(now), SSUSD, limits.monthly * _UNIT),
     )
 
 
@@ -55,14 +57,12 @@ def use(tx: Tx, account: Account, amount: Money, *, param: str = "amount") -> No
     ceiling = limits.per_transfer * _UNIT
     if amount.minor > ceiling:
         raise _exceeded("per transfer", account, ceiling, ceiling, param)
-    caps = _caps(tx.caller.account, tx.caller.livemode, limits, tx.now)
-    for cap in caps:
-        left = tx.left(cap)
-        if left is not None and amount.minor > left:
-            name = "a day" if cap is caps[0] else "a month"
-            raise _exceeded(name, account, cap.ceiling or 0, left, param)
-    for cap in caps:
-        tx.use(cap, amount.minor)
+    def exceeded(cap: Cap, left: int) -> ApiError:
+        window = "a day" if cap.meter == DAILY else "a month"
+        return _exceeded(window, account, cap.ceiling or 0, left, param)
+
+    for cap in _caps(tx.caller.account, tx.caller.livemode, limits, tx.now):
+        tx.use(cap, amount.minor, exceeded)
 
 
 def _exceeded(window: str, account: Account, ceiling: int, left: int, param: str) -> ApiError:

@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from commerce.areas.identity import account as accounts
-from commerce.areas.identity.api_key import need_caller
 from commerce.areas.stablecoin import wallet
 from commerce.areas.stablecoin.arrival import estimated_arrival
 from commerce.areas.stablecoin.destination import Destination, DestinationDetails, checked
@@ -109,7 +108,6 @@ class CreateRedemption(Params, kw_only=True):
 
 
 def _needs(needs: Needs, caller: Caller, params: CreateRedemption) -> None:
-    need_caller(needs, caller)
     accounts.need_own(needs, caller)
     table = Redemption.__noun__.table
     needs.row(table.index("reference_id"), (caller.account, caller.livemode, params.reference_id))

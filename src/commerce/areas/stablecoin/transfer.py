@@ -7,7 +7,6 @@ from typing import Literal
 import msgspec
 
 from commerce.areas.identity import account as accounts
-from commerce.areas.identity.api_key import need_caller
 from commerce.areas.stablecoin import limit, wallet
 from commerce.areas.stablecoin.transaction import TransactionSummary, summary
 from commerce.books import chart, stablecoin
@@ -87,7 +86,6 @@ class CreateTransfer(Params, kw_only=True):
 
 def needs(needs: Needs, caller: Caller, params: CreateTransfer) -> None:
     """All that a transfer reads and writes."""
-    need_caller(needs, caller)
     accounts.need_own(needs, caller)
     wallet.need_own(needs, caller, params.sender)
     wallet.need(needs, caller, params.recipient)
@@ -122,9 +120,10 @@ def transfer(tx: Tx, params: CreateTransfer) -> Transfer:
     amount, fee = params.amount, NETWORK_FEE
     limit.use(tx, account, amount)
     payer = wallet.available(sender)
-    left = tx.balance(payer) - amount.minor - fee.minor
+    available = tx.balance(payer)
+    left = available - amount.minor - fee.minor
     if left < 0:
-        raise _insufficient(amount, fee, Money(tx.balance(payer), SSUSD))
+        raise _insufficient(amount, fee, Money(available, SSUSD))
     id_ = tx.new_id("tr")
     booked = tx.post(
         stablecoin.transferred(
