@@ -51,7 +51,7 @@ out = Console()
 
 
 @cli.command("serve")
-def serve_command(  # noqa: PLR0913, PLR0917 - one option each
+def serve_command(
     data_dir: DataDir = None,
     host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="The port; 0 picks a free one.")] = None,

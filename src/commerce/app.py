@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from commerce import log
 from commerce.areas.identity import account, api_key
 from commerce.areas.stablecoin import (
     balance,
@@ -112,6 +113,7 @@ class App:
             self._pages(base_url),
             new_id=lambda: ids.new("req", livemode=True),
             docs_url=base_url,
+            log_request=log.request_line,
         )
 
     @asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import os
@@ -131,7 +130,7 @@ async def _write_sandbox(app: App, path: Path, base_url: str) -> None:
     sandbox = _read_sandbox(path)
     if sandbox is None or not await _is_known(app, sandbox):
         sandbox = await _make_sandbox(app)
-    text = json.dumps({"base_url": base_url, **{**sandbox, "base_url": base_url}}, indent=2)
+    text = json.dumps({**sandbox, "base_url": base_url}, indent=2)
     temporary = path.with_suffix(".new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -168,7 +167,7 @@ async def _make_sandbox(app: App) -> dict[str, str]:
     )
     keys = {}
     for type_ in ("secret", "public"):
-        params = api_key.CreateApiKey(type=type_, name="Sandbox")  # type: ignore[arg-type]
+        params = api_key.CreateApiKey(type=type_, name="Sandbox")
         key = await app.operate(api_key.create, params, account=made.id, livemode=False)
         keys[f"{type_}_key"] = str(key.secret)
     return {"base_url": "", "account": made.id, "wallet": made.wallet, **keys}

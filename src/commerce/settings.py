@@ -1,8 +1,6 @@
 """All configuration: one typed field each, read from environment variables COMMERCE_*."""
 
-import ast
 import difflib
-import inspect
 import os
 import stat
 import tempfile
@@ -12,6 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self, get_type_hints
 
 import msgspec
 
+from commerce.kernel.docstring import field_docs
 from commerce.kernel.master_key import MasterKey
 
 PREFIX = "COMMERCE_"
@@ -50,7 +49,7 @@ unset, it is kept in the data folder."""
     base_url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s?#]*[^\s?#/]$")] | None = None
     """The URL clients reach the server at, without a slash at its end, used in doc_url and \
 sandbox.json; unset, derived from host and port."""
-    engine_lanes: Count = 1
+    engine_lanes: Count = 2
     """The number of batches an API process runs at the same time."""
     batch_weight_max: Count = 512
     """The number of rows one batch may write before the next one begins."""
@@ -85,7 +84,7 @@ sandbox.json; unset, derived from host and port."""
 
     def describe(self) -> list["Setting"]:
         """Every setting in order, as `commerce settings` prints it; secrets are not shown."""
-        docs = _docs()
+        docs = field_docs(Settings)
         fields = msgspec.structs.fields(Settings)
         return [
             Setting(
@@ -127,7 +126,7 @@ def _known(variable: str, names: Mapping[str, str]) -> str:
     raise SettingsError(f"the variable {variable} is unknown; the nearest known one is {nearest}")
 
 
-def _value(field: str, kind: Any, raw: object) -> object:  # noqa: ANN401 - a type expression
+def _value(field: str, kind: Any, raw: object) -> object:
     """Converts text to the field's type; the message never holds the value of a secret."""
     if raw == "":
         raise SettingsError(f"{_variable(field)} is empty; unset it for its default")
@@ -139,7 +138,7 @@ def _value(field: str, kind: Any, raw: object) -> object:  # noqa: ANN401 - a ty
         raise SettingsError(f"{_variable(field)}: {error}") from None
 
 
-def _path(kind: type, raw: Any) -> Any:  # noqa: ANN401 - the signature msgspec asks for
+def _path(kind: type, raw: Any) -> Any:
     """Paths are the one type here that msgspec does not know."""
     return kind(raw).expanduser()
 
@@ -148,18 +147,6 @@ def _shown(field: str, value: object) -> str:
     if value is None:
         return ""
     return "(set)" if field in SECRET_FIELDS else str(value)
-
-
-def _docs() -> dict[str, str]:
-    """The docstring under each field, from the source of the class."""
-    (parsed,) = ast.parse(inspect.getsource(Settings)).body
-    assert isinstance(parsed, ast.ClassDef)  # noqa: S101 - tells the type checker
-    docs: dict[str, str] = {}
-    for field, below in zip(parsed.body, parsed.body[1:], strict=False):
-        match field, below:
-            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(doc))):
-                docs[name] = " ".join(doc.split())
-    return docs
 
 
 def load_master_key(data_dir: Path, configured: str | None) -> MasterKey:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from commerce.books import chart
+from commerce.kernel.currency import SSUSD
 from commerce.kernel.money import Money
-from commerce.ledger.account import LedgerAccount
+from commerce.ledger.account import NETWORK, LedgerAccount
 from commerce.ledger.cap import Cap
 from commerce.ledger.entry import Booking, Posting
-from commerce.ledger.account import NETWORK
-from commerce.kernel.currency import SSUSD
 
 
 def supply(livemode: bool) -> Cap:  # noqa: FBT001

@@ -10,7 +10,7 @@ from commerce.engine.answers import ANSWER, KEPT_SECONDS, Answer, Remembered
 from commerce.engine.batch import context
 from commerce.engine.command import Command, Work
 from commerce.engine.lane import Lane, Tally, unavailable
-from commerce.engine.outbox import EVENT
+from commerce.engine.outbox import EVENT, OBJECT_AT
 from commerce.engine.tx import Means
 from commerce.kernel.errors import ApiError
 
@@ -151,12 +151,12 @@ class Engine:
         }
         bodies: dict[AnswerKey, bytes] = {}
         for row in await self.store.find(EVENT.key, list(events)) if events else []:
-            bodies[events[EVENT.key.of(row)]] = row[9].encode()
-        for key, row in found.items():
-            if row.body is not None:
-                bodies[key] = row.body.encode()
-            elif row.sealed is not None:
-                bodies[key] = self.means.master_key.open(row.sealed, context(key))
+            bodies[events[EVENT.key.of(row)]] = row[OBJECT_AT].encode()
+        for key, remembered in found.items():
+            if remembered.body is not None:
+                bodies[key] = remembered.body.encode()
+            elif remembered.sealed is not None:
+                bodies[key] = self.means.master_key.open(remembered.sealed, context(key))
         return bodies
 
 

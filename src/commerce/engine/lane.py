@@ -71,7 +71,7 @@ class Lane:
             await self.close()
             for work in works:
                 work.fail(unavailable())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, everyone gets an answer
             if len(works) == 1:
                 await self._give_up(works[0], error)
                 return
@@ -82,10 +82,9 @@ class Lane:
 
     async def _give_up(self, work: Work, error: Exception) -> None:
         key = work.answer_key
-        if isinstance(error, LockTimeout) and key is not None:
-            if await self._engine.held(key):
-                work.fail(ApiError("idempotency_key_in_use", headers={"Retry-After": "1"}))
-                return
+        if isinstance(error, LockTimeout) and key is not None and await self._engine.held(key):
+            work.fail(ApiError("idempotency_key_in_use", headers={"Retry-After": "1"}))
+            return
         if isinstance(error, Conflict):
             work.fail(unavailable())
             return

@@ -25,3 +25,5 @@ EVENT = Table(
     rank=2200,
 )
 """One row a change of an object; `sequence` counts an object's changes in commit order."""
+OBJECT_AT = EVENT.names.index("data_object")
+"""Where an event's row holds the object's JSON."""

@@ -78,9 +78,19 @@ def kind_of(thing: object) -> Kind:
     return kind
 
 
-def missing(kind: Kind, id_: str) -> ApiError:
-    """There is no such object for this caller."""
-    return ApiError("resource_missing", f"No such {kind.name}: '{id_}'.", param="id")
+def missing(
+    kind: Kind,
+    id_: str,
+    livemode: bool | None = None,  # noqa: FBT001
+    *,
+    param: str = "id",
+) -> ApiError:
+    """There is no such object for this caller; `livemode`: it is in the other mode than this."""
+    message = f"No such {kind.name}: '{id_[:64]}'."
+    if livemode is not None:
+        here, there = ("live", "test") if livemode else ("test", "live")
+        message += f" It exists in {there} mode, but a {here} mode key was used."
+    return ApiError("resource_missing", message, param=param)
 
 
 class Tx:
@@ -121,19 +131,25 @@ class Tx:
 
     # Objects
 
-    def get(self, noun: type[Thing], id_: str, *, account: str | None = None) -> Thing:
+    def get(
+        self, noun: type[Thing], id_: str, *, account: str | None = None, param: str = "id"
+    ) -> Thing:
         """An object as it was when the batch began, or later. Raises `resource_missing`."""
-        return self._get(noun, id_, account, lock=False)
+        return self._get(noun, id_, account, param, lock=False)
 
     def lock(self, noun: type[Thing], id_: str, *, account: str | None = None) -> Thing:
         """An object, locked so that it may be changed. Raises `resource_missing`."""
-        return self._get(noun, id_, account, lock=True)
+        return self._get(noun, id_, account, "id", lock=True)
 
-    def _get(self, noun: type[Thing], id_: str, account: str | None, *, lock: bool) -> Thing:
+    def _get(
+        self, noun: type[Thing], id_: str, account: str | None, param: str, *, lock: bool
+    ) -> Thing:
         kind = kind_of(noun)
-        held = self._held(kind.table.key, self._key(id_, account), kind, lock=lock)
+        key = self._key(id_, account)
+        held = self._held(kind.table.key, key, kind, lock=lock)
         if held is None:
-            raise missing(kind, id_)
+            elsewhere = self._overlay.read(kind.table.key, (key[0], not key[1], id_))
+            raise missing(kind, id_, self.caller.livemode if elsewhere else None, param=param)
         return held.thing  # type: ignore[no-any-return]
 
     def _key(self, id_: str, account: str | None) -> Key:
@@ -144,10 +160,10 @@ class Tx:
 
     def _held(self, index: Index, key: Key, kind: Kind, *, lock: bool) -> Held | None:
         value = self._overlay.read(index, key, lock=lock)
-        if type(value) is tuple:
-            value = kind.held(value)
-            self._overlay.working.rows[index][key] = value
-        return value
+        if type(value) is not tuple:
+            return value  # type: ignore[no-any-return]
+        held = self._overlay.working.rows[index][key] = kind.held(value)
+        return held
 
     def find(self, noun: type[Thing], **unique: str) -> Thing | None:
         """The caller's object with this value in a unique column; None where there is none."""
@@ -263,19 +279,23 @@ class Tx:
         key = account.shard(self.lane)
         self._overlay.put(BALANCE.key, key, (*key, account.debit_normal, account.guarded, 0, 0))
 
-    def post(self, booking: Booking) -> Booked:
-        """Book a transaction: all of its postings. Raises `insufficient_funds` below a floor."""
+    def post(self, booking: Booking, *, account: str | None = None) -> Booked:
+        """Book a transaction: all of its postings. Raises `insufficient_funds` below a floor.
+
+        It is listed under the account of its source, the caller's unless another is given.
+        """
         caller = self.caller
+        owner = account or caller.account
         made = self._ids("txn", livemode=caller.livemode)
-        for account, amount in net(booking).items():
+        for touched, amount in net(booking).items():
             if amount:
-                self._enter(account, amount, made)
+                self._enter(touched, amount, made)
         postings = postings_json(booking)
-        tx_hash = transaction_hash(canonical(caller.account, made, self.now, booking, postings))
+        tx_hash = transaction_hash(canonical(owner, made, self.now, booking, postings))
         self._overlay.append(
             TRANSACTION,
             (
-                caller.account,
+                owner,
                 caller.livemode,
                 made,
                 1,

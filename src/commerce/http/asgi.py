@@ -35,11 +35,13 @@ class Application:
         *,
         new_id: Callable[[], str],
         docs_url: str,
+        log_request: Callable[..., None],
     ) -> None:
         self._pipeline = pipeline
         self._pages = pages
         self._new_id = new_id
         self._docs_url = docs_url
+        self._log_request = log_request
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request (ASGI 3)."""
@@ -60,7 +62,16 @@ class Application:
         except Exception as error:  # noqa: BLE001 - the one place where nothing may escape
             response, code = self._refusal(request, error)
         await _send(send, request, response)
-        _log(request, response, code, time.perf_counter() - started)
+        self._log_request(
+            request_id=request.id,
+            method=request.method,
+            path=request.path[:200],
+            status=response.status,
+            code=code,
+            account=request.account,
+            idempotency_key=request.idempotency_key,
+            milliseconds=round((time.perf_counter() - started) * 1000, 2),
+        )
 
     async def _answer(self, request: Request) -> Response:
         page = self._pages.get(request.path)
@@ -98,17 +109,3 @@ async def _send(send: Send, request: Request, response: Response) -> None:
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     body = b"" if request.method == "HEAD" else response.body
     await send({"type": "http.response.body", "body": body})
-
-
-def _log(request: Request, response: Response, code: str | None, seconds: float) -> None:
-    log.info(
-        "request",
-        request_id=request.id,
-        method=request.method,
-        path=request.path[:200],
-        status=response.status,
-        code=code,
-        account=request.account,
-        idempotency_key=request.idempotency_key,
-        milliseconds=round(seconds * 1000, 2),
-    )

@@ -10,6 +10,7 @@ from commerce.kernel.errors import ApiError
 from commerce.kernel.money import NumberText
 
 DEPTH_MAX = 32
+INTEGER_DIGITS_MAX = 40
 
 
 class _Duplicate(ValueError):
@@ -25,12 +26,20 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+def _integer(text: str) -> Any:
+    """An integer; one of more digits than anything here counts to stays text, as it costs more."""
+    return int(text) if len(text) <= INTEGER_DIGITS_MAX else NumberText(text)
+
+
 def _refuse_constant(text: str) -> Any:
     raise ValueError(f"{text} is not JSON")
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_members, parse_float=NumberText, parse_constant=_refuse_constant
+    object_pairs_hook=_members,
+    parse_float=NumberText,
+    parse_int=_integer,
+    parse_constant=_refuse_constant,
 )
 """Numbers with a point or an exponent keep their text, so that no binary float ever sees them."""
 

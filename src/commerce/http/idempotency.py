@@ -35,7 +35,7 @@ class KeyState(
     """When it was answered, Unix seconds; it is remembered for 24 hours."""
 
 
-class OneKey(Params, kw_only=True):
+class OneKey(Params, frozen=True, kw_only=True):
     """Which key."""
 
     key: Annotated[str, msgspec.Meta(max_length=LENGTH_MAX)]

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
+from commerce.kernel.docstring import field_docs
 from commerce.kernel.errors import ROWS
 from commerce.kernel.version import API_VERSION
 from commerce.resource.listing import LIMIT_DEFAULT, LIMIT_MAX, filter_names
-from commerce.resource.noun import Noun, Spec, declared_docs
+from commerce.resource.noun import Noun, Spec
 from commerce.resource.operation import Operation
 from commerce.resource.parameter import Amount, Dollars, Moment
 from commerce.resource.registry import Endpoint, Registry
@@ -43,7 +44,7 @@ _CUSTOM: dict[str, dict[str, Any]] = {
 
 def document(registry: Registry, base_url: str) -> dict[str, Any]:
     """The whole document."""
-    operations = [operation for operation in registry.operations]
+    operations = registry.operations
     types = [
         *(noun for noun in registry.nouns),
         *(operation.returns for operation in operations),
@@ -88,7 +89,7 @@ def _describe(schemas: dict[str, Any], types: list[type[Any]]) -> None:
             schema = schemas.get(parent.__name__)
             if schema is None or "properties" not in schema:
                 continue
-            docs = declared_docs(cls)
+            docs = field_docs(cls)
             names = zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)
             for field, shown in names:
                 if field in docs and shown in schema["properties"]:
@@ -100,7 +101,7 @@ def _describe(schemas: dict[str, Any], types: list[type[Any]]) -> None:
             for name in spec.hidden:
                 schema["properties"].pop(name, None)
             shown_names = schema["properties"]
-            schema["required"] = [name for name in shown_names]
+            schema["required"] = list(shown_names)
 
 
 def _operation(endpoint: Endpoint, path: str, schemas: dict[str, Any]) -> dict[str, Any]:

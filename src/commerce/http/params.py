@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from commerce.kernel.errors import ApiError
+from commerce.kernel.money import NumberText
 from commerce.resource.operation import Params
 from commerce.resource.parameter import Rejected, decode
 
 P = TypeVar("P", bound=Params)
 
-_AT = re.compile(r" - at `(?:key in )?\$\.?(.*?)`$")
+_AT = re.compile(r" - at (?:`key` in )?`\$\.?(.*?)`$")
 _MISSING = re.compile(r"Object missing required field `(.*?)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
@@ -25,22 +26,18 @@ def convert(params: type[P], values: dict[str, Any], path: dict[str, str], *, st
     Raises `parameter_missing`, `parameter_unknown`, `parameter_invalid`, or what a type's own
     rules say.
     """
-    unknown = values.keys() - _names(params)
-    unknown |= values.keys() & path.keys()
+    known = [name for name in params.__struct_encode_fields__ if name not in path]
+    unknown = values.keys() - set(known)
     if unknown:
-        raise _unknown(sorted(unknown)[0], params)
+        raise _unknown(min(unknown), known)
     try:
         return msgspec.convert({**values, **path}, params, strict=strict, dec_hook=decode)
     except msgspec.ValidationError as error:
         raise _refusal(error) from None
 
 
-def _names(params: type[Params]) -> frozenset[str]:
-    return frozenset(params.__struct_encode_fields__)
-
-
-def _unknown(name: str, params: type[Params]) -> ApiError:
-    near = get_close_matches(name, params.__struct_encode_fields__, n=1)
+def _unknown(name: str, known: list[str]) -> ApiError:
+    near = get_close_matches(name, known, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     message = f"Unknown parameter '{name[:64]}'.{hint}"
     return ApiError("parameter_unknown", message, param=name[:64])
@@ -62,6 +59,7 @@ def _refusal(error: msgspec.ValidationError) -> ApiError:
     if stranger:
         name = f"{where}.{stranger[1][:64]}" if where else stranger[1][:64]
         return ApiError("parameter_unknown", f"Unknown parameter '{name}'.", param=name)
+    what = what.replace(NumberText.__name__, "number")
     message = f"'{where}' is not allowed: {what[0].lower()}{what[1:]}."
     return ApiError("parameter_invalid", message, param=where or None)
 

@@ -19,10 +19,17 @@ _COIN_MEMBERS: Final = ("denom", "amount")
 _set: Final = object.__setattr__
 
 
-class NumberText(str):
-    """A JSON number's own text, kept so that it is never read through a binary float."""
+class NumberText:
+    """A JSON number's own text, kept so that it is never read through a binary float.
 
-    __slots__ = ()
+    It is no string, so that a number is not taken where text is asked for.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        """Take the text."""
+        self.text = text
 
 
 class Money:
@@ -73,6 +80,8 @@ class Money:
         most one point between them, and for zero or above 10^12 major units.
         """
         places, unit = digits(currency), UNIT[currency]
+        if isinstance(value, NumberText):
+            value = value.text
         if isinstance(value, str):
             minor = _minor(value, places, param)
         elif type(value) is int:  # a bool is an int to isinstance

@@ -100,8 +100,10 @@ def net(booking: Booking) -> dict[LedgerAccount, int]:
 
 
 def postings_json(booking: Booking) -> bytes:
-    """The postings as compact JSON: a list of `[debit owner, debit code, credit owner, credit
-    code, currency, amount]`, where an amount is an integer of the smallest unit.
+    """The postings as compact JSON, a list of lists.
+
+    A posting is `[debit owner, debit code, credit owner, credit code, currency, amount]`, where
+    the amount is an integer of the smallest unit.
     """
     return msgspec.json.encode(
         [

@@ -17,9 +17,12 @@ class Example(Protocol):
     def call(self, operation: str, /, **params: Any) -> Awaitable[dict[str, Any]]:
         """Call an operation by its route, `POST /stablecoin/issue`, and give its answer."""
 
+    def fund(self, amount: str) -> Awaitable[None]:
+        """Give the main wallet at least so much ssUSD."""
+
     def name(self) -> str:
         """A name not used before, for references and keys."""
 
 
-Staged = Callable[[Example], Awaitable[dict[str, Any]]]
+Staged = Callable[[Example], Awaitable[dict[str, object]]]
 """Sets the stage of an example and gives the parameters to call the operation with."""

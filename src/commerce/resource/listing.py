@@ -17,6 +17,8 @@ from commerce.store.table import Filter, Key, Page
 
 LIMIT_DEFAULT = 10
 LIMIT_MAX = 100
+_LIMITS = {str(limit) for limit in range(1, LIMIT_MAX + 1)}
+TEXT_LENGTH_MAX = 500
 OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 CONTROLS = ("limit", "starting_after", "ending_before")
 
@@ -72,23 +74,24 @@ def parse(spec: Spec, query: Mapping[str, Sequence[str]]) -> Query:
 def _limit(text: str | None) -> int:
     if text is None:
         return LIMIT_DEFAULT
-    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= LIMIT_MAX):
+    if text not in _LIMITS:
         message = f"'limit' must be an integer from 1 to {LIMIT_MAX}."
         raise ApiError("parameter_invalid", message, param="limit")
     return int(text)
 
 
 def _filters(spec: Spec, name: str, values: Sequence[str]) -> list[Filter]:
-    field, bracket, rest = name.partition("[")
+    shown, bracket, rest = name.partition("[")
     known = filter_names(spec)
     operator = rest.removesuffix("]")
-    if field not in known or (bracket and not rest.endswith("]")):
+    if shown not in known or (bracket and not rest.endswith("]")):
         raise unknown(name, [*known, *CONTROLS])
+    field = spec.field_of[shown]
     read = _reader(spec, field)
     if not bracket:
-        made = Filter(field, "=", read(values[-1], field))
+        made = Filter(field, "=", read(values[-1], name))
     elif operator == "":
-        made = Filter(field, "in", [read(value, field) for value in values])
+        made = Filter(field, "in", [read(value, name) for value in values])
     elif operator in OPERATORS and field == "created":
         made = Filter(field, OPERATORS[operator], read(values[-1], name))
     else:
@@ -101,7 +104,8 @@ def unknown(name: str, known: Sequence[str]) -> ApiError:
     """A parameter nobody knows, with the nearest one somebody does."""
     near = get_close_matches(name, known, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    return ApiError("parameter_unknown", f"Unknown parameter '{name}'.{hint}", param=name)
+    message = f"Unknown parameter '{name[:64]}'.{hint}"
+    return ApiError("parameter_unknown", message, param=name[:64])
 
 
 def _reader(spec: Spec, field: str) -> Any:
@@ -129,7 +133,7 @@ def _choice(choices: Sequence[str]) -> Any:
 
 
 def _text(text: str, param: str) -> str:
-    if len(text) > 500:
+    if len(text) > TEXT_LENGTH_MAX:
         raise ApiError("parameter_invalid", f"'{param}' is too long.", param=param)
     return text
 
@@ -137,18 +141,17 @@ def _text(text: str, param: str) -> str:
 async def list_things(reading: Reading, noun: type[Noun], query: Query, url: str) -> ListOf:
     """A page of the caller's objects of one noun."""
     spec = noun.__noun__
-    cursor = query.starting_after or query.ending_before
+    ascending = query.ending_before is not None
+    cursor = query.ending_before if ascending else query.starting_after
     after: Key | None = None
     if cursor is not None:
-        name = "starting_after" if query.starting_after else "ending_before"
+        name = "ending_before" if ascending else "starting_after"
         row = await reading.point(spec.table.key, reading.key(cursor))
         if row is None:
             message = f"'{name}' names no {spec.name} of this list: '{cursor[:64]}'."
             raise ApiError("cursor_invalid", message, param=name)
-        after = (row[4], row[2])
-    ascending = query.ending_before is not None
-    order = ("created", "id")
-    page = Page(spec.table, query.filters, order, query.limit + 1, after, ascending)
+        after = tuple(row[spec.table.names.index(column)] for column in spec.order)
+    page = Page(spec.table, query.filters, spec.order, query.limit + 1, after, ascending)
     rows = await reading.page(page)
     has_more = len(rows) > query.limit
     rows = rows[: query.limit]

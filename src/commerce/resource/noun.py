@@ -14,9 +14,6 @@ possible value or is computed has no column; anything else structured is `jsonb`
 
 from __future__ import annotations
 
-import ast
-import inspect
-import textwrap
 import types
 from collections.abc import Callable, Sequence
 from operator import attrgetter
@@ -37,7 +34,7 @@ from typing import (
 import msgspec
 
 from commerce.engine.overlay import Held
-from commerce.kernel.lifecycle import Lifecycle
+from commerce.kernel.docstring import field_docs
 from commerce.kernel.money import Money
 from commerce.store.table import Column, Row, Table
 
@@ -119,6 +116,7 @@ class Spec:
         scope: str | None,
         rank: int,
         filters: Sequence[str],
+        order: tuple[str, ...],
         unique: Sequence[str],
         table: Table | None,
         table_name: str | None,
@@ -133,14 +131,16 @@ class Spec:
         self.path = path
         self.scope = scope
         self.filters = tuple(filters)
+        self.order = order
         self.example = example
         self._read: dict[tuple[Any, ...], Held] = {}
         hints = get_type_hints(cls, include_extras=True)
         self.types = {field: hints[field] for field in cls.__struct_fields__}
-        self.docs = declared_docs(cls)
+        self.docs = field_docs(cls)
         self.hidden = {field for field, hint in self.types.items() if HIDDEN in _marks(hint)}
         names = zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)
         self.shown = [pair for pair in names if pair[0] not in self.hidden]
+        self.field_of = {shown: field for field, shown in self.shown}
         self.fields, readers = _plan(self.types, "", "", nullable=False)
         self._readers = readers
         own = [field.column for field in self.fields if field.column.name not in _HEAD]
@@ -342,25 +342,6 @@ def _from_json(text: str | None, type_: Any) -> Any:
     return None if text is None else msgspec.json.decode(text, type=type_)
 
 
-def declared_docs(cls: type[Any]) -> dict[str, str]:
-    """The docstrings under a class's fields, its parents' included."""
-    found: dict[str, str] = {}
-    for parent in reversed(cls.__mro__):
-        if parent.__module__.partition(".")[0] != "commerce":
-            continue
-        body = ast.parse(textwrap.dedent(inspect.getsource(parent))).body[0]
-        assert isinstance(body, ast.ClassDef)
-        for field, text in zip(body.body, body.body[1:], strict=False):
-            if (
-                isinstance(field, ast.AnnAssign)
-                and isinstance(field.target, ast.Name)
-                and isinstance(text, ast.Expr)
-                and isinstance(text.value, ast.Constant)
-            ):
-                found[field.target.id] = inspect.cleandoc(str(text.value.value))
-    return found
-
-
 Declared = TypeVar("Declared", bound=Noun)
 
 
@@ -372,6 +353,7 @@ def noun(  # noqa: PLR0913 - a declaration, always called by keyword
     path: str | None = None,
     scope: str | None = None,
     filters: Sequence[str] = (),
+    order: tuple[str, ...] = ("created", "id"),
     unique: Sequence[str] = (),
     table: Table | None = None,
     table_name: str | None = None,
@@ -380,9 +362,11 @@ def noun(  # noqa: PLR0913 - a declaration, always called by keyword
 ) -> Callable[[type[Declared]], type[Declared]]:
     """Declare a noun.
 
-    The class's tag is its `object`, `prefix` begins its ids, `path` is where it is retrieved and listed
-    under `scope`, `filters` are the fields a list may be filtered by beside `created`, `unique`
-    the fields of which an account has each value once, `rank` its place in the order of locks.
+    The class's tag is its `object`. `prefix` begins its ids. `path` is where it is retrieved
+    and listed, under `scope`. `filters` are the fields a list may be filtered by, beside
+    `created`. `order` is what lists are sorted by: of what is made all the time the `id`,
+    whose index is there anyway. `unique` are fields of which an account has each value once.
+    `rank` is the place in the order of locks.
     """
 
     def declare(cls: type[Declared]) -> type[Declared]:
@@ -394,6 +378,7 @@ def noun(  # noqa: PLR0913 - a declaration, always called by keyword
             scope=scope,
             rank=rank,
             filters=filters,
+            order=order,
             unique=unique,
             table=table,
             table_name=table_name,
@@ -403,8 +388,3 @@ def noun(  # noqa: PLR0913 - a declaration, always called by keyword
         return cls
 
     return declare
-
-
-def lifecycle_of(cls: type[Noun]) -> Lifecycle | None:
-    """The lifecycle of a noun, if it has one."""
-    return getattr(cls, "lifecycle", None)

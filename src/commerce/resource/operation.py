@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from commerce.engine.answers import Answer
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Caller, Tx
+from commerce.resource.example import Staged
 from commerce.resource.noun import ENCODER, Noun
 from commerce.resource.reading import Reading
-
-if TYPE_CHECKING:
-    from commerce.resource.example import Example
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of an operation: of its path, its query and its body together."""
 
 
-class Nothing(Params, kw_only=True):
+class Nothing(Params, frozen=True, kw_only=True):
     """No parameters."""
 
 
@@ -50,7 +48,7 @@ class Operation(NamedTuple):
     secret: bool = False
     """The answer holds a secret, shown this once: it is remembered sealed."""
     read: Callable[[Reading, Any], Awaitable[Any]] | None = None
-    example: Callable[[Example], dict[str, Any]] | None = None
+    example: Staged | None = None
 
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -71,7 +69,7 @@ def operation(  # noqa: PLR0913 - a declaration, always called by keyword
     needs: Callable[[Needs, Caller, Any], None] | None = None,
     weight: Callable[[Any], int] | None = None,
     secret: bool = False,
-    example: Callable[[Example], dict[str, Any]] | None = None,
+    example: Staged | None = None,
 ) -> Callable[[Verb], Verb]:
     """Declare a verb: `def transfer(tx: Tx, params: CreateTransfer) -> Transfer`."""
     method, path = _split(route)
@@ -104,7 +102,7 @@ def view(  # noqa: PLR0913 - a declaration, always called by keyword
     scope: str,
     params: type[Params] = Nothing,
     any_key: bool = False,
-    example: Callable[[Example], dict[str, Any]] | None = None,
+    example: Staged | None = None,
 ) -> Callable[[Verb], Verb]:
     """Declare a read: `async def balance(reading: Reading, params: ...) -> Balance`."""
     method, path = _split(route)

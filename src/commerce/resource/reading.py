@@ -82,15 +82,9 @@ class Reading:
 
     async def missing(self, kind: Kind, id_: str) -> Exception:
         """That there is no such object, or that it is in the other mode."""
-        error = missing(kind, id_)
         other = (self.caller.account, not self.caller.livemode, id_)
-        if await self.point(kind.table.key, other) is not None:
-            here, there = ("live", "test") if self.caller.livemode else ("test", "live")
-            error.message = (
-                f"No such {kind.name}: '{id_}'. It exists in {there} mode, but a {here} mode"
-                " key was used."
-            )
-        return error
+        elsewhere = await self.point(kind.table.key, other)
+        return missing(kind, id_, self.caller.livemode if elsewhere else None)
 
     async def page(self, page: Page) -> list[Row]:
         """Rows of the caller's, in both meanings: its account and its mode."""

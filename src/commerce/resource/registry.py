@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
@@ -34,7 +34,7 @@ class Registry:
         self,
         modules: Sequence[ModuleType],
         tables: Sequence[Table],
-        views: Sequence[Callable[..., Any]] = (),
+        views: Sequence[Any] = (),
     ) -> None:
         self.nouns = _nouns(modules)
         self.operations = [*operations_of(modules), *(view.__operation__ for view in views)]

@@ -237,7 +237,7 @@ class Database:
 
     @asynccontextmanager
     async def listen(self, told: Callable[[str | None], None]) -> AsyncIterator[None]:
-        """Pass announcements on; while the line is down, say None (all may be stale) each second."""
+        """Pass announcements on; while the line is down, say None: all may be stale."""
         task = asyncio.create_task(self._listen(told))
         try:
             yield

@@ -2,8 +2,8 @@
 
 Transactions are isolated as PostgreSQL's are at READ COMMITTED: rows are read as committed,
 changed under locks that last until the end, and seen by nobody else before the commit. Unique
-keys and NOT NULL are enforced, for tables declare them. CHECKs and triggers are PostgreSQL's
-own, and so is all that survives the process.
+keys and NOT NULL are enforced, since tables declare them; CHECKs and triggers are left to
+PostgreSQL, and so is outliving the process.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import operator
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -25,12 +25,9 @@ from commerce.store.session import (
 )
 from commerce.store.table import Filter, Index, Key, Page, Row, Table, Wanted, Writing
 
-LOCK_TIMEOUT_SECONDS = 5.0
+_NO_TRANSACTION = -1
 
-Changes = dict[Key, Row | None]
-"""The rows of one table as a transaction leaves them; None: deleted."""
-
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+_COMPARE: dict[str, Callable[..., bool]] = {
     "=": operator.eq,
     "<>": operator.ne,
     ">": operator.gt,
@@ -46,9 +43,7 @@ class _Rows:
 
     def __init__(self, table: Table) -> None:
         self._key = table.key
-        self._by: dict[Index, dict[Key, Row]] = {}
-        for index in (table.key, *table.unique.values()):
-            self._by[index] = {}
+        self._by: dict[Index, dict[Key, Row]] = {table.key: {}}
 
     def all(self) -> list[Row]:
         return list(self._by[self._key].values())
@@ -68,36 +63,23 @@ class _Rows:
                 rows[index.of(row)] = row
 
 
-class _Transaction:
-    """What a transaction has changed and locked."""
-
-    def __init__(self, xid: int) -> None:
-        self.xid = xid
-        self.changes: defaultdict[Table, Changes] = defaultdict(dict)
-        self.locks: set[tuple[Index, Key]] = set()
-        self.announcements: list[str] = []
-        self.ended = asyncio.Event()
-        self.waits_for: _Transaction | None = None
-
-
 class Memory:
     """A store in memory.
 
-    `interrupt`, where set, is awaited before each step: `begin`, `find`, `load`, `write`,
-    `commit`, and `committed`, when the transaction is kept and not yet answered for; of the
-    store itself `session`, `read`, `forget`, `outcome`, `held`. It may wait, which stops the
-    world there, or raise what the store may raise there: `StoreUnavailable`, `CommitUnknown`.
+    `interrupt`, where set, is awaited before each step: of a session `begin`, `find`, `load`,
+    `write`, `commit`, and `committed` (kept, and not yet answered for); of the store `session`,
+    `read`, `forget`, `outcome`, `held`. It may wait, which stops the world there, or raise what
+    the store may raise there: `StoreUnavailable`, `CommitUnknown`.
     """
 
-    def __init__(self, *, lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> None:
+    def __init__(self, *, lock_timeout_seconds: float = 5.0) -> None:
         self.interrupt: Callable[[str], Awaitable[None]] | None = None
-        self._lock_timeout_seconds = lock_timeout_seconds
+        self.lock_timeout_seconds = lock_timeout_seconds
+        self.locks: dict[tuple[Index, Key], MemorySession] = {}
+        self.outcomes: list[Outcome] = []  # by transaction id
+        self.lanes: set[int] = set()
+        self.told: list[Callable[[str | None], None]] = []
         self._tables: dict[Table, _Rows] = {}
-        self._locks: dict[tuple[Index, Key], _Transaction] = {}
-        self._outcomes: list[Outcome] = []
-        """By transaction id."""
-        self._lanes: set[int] = set()
-        self._told: list[Callable[[str | None], None]] = []
 
     async def step(self, name: str) -> None:
         """Let the interrupt in."""
@@ -106,38 +88,30 @@ class Memory:
 
     def rows(self, table: Table) -> _Rows:
         """The committed rows of a table."""
-        if table not in self._tables:
-            self._tables[table] = _Rows(table)
-        return self._tables[table]
+        return self._tables.setdefault(table, _Rows(table))
 
     async def session(self) -> MemorySession:
         """Open a session on the lowest free lane."""
         await self.step("session")
-        lane = next(lane for lane in range(len(self._lanes) + 1) if lane not in self._lanes)
-        self._lanes.add(lane)
+        lane = next(lane for lane in range(len(self.lanes) + 1) if lane not in self.lanes)
+        self.lanes.add(lane)
         return MemorySession(self, lane)
-
-    def leave(self, lane: int) -> None:
-        """Give a lane's number back."""
-        self._lanes.discard(lane)
 
     async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
         """Committed rows by their keys."""
         await self.step("read")
         rows = self.rows(index.table)
-        return [row for key in sorted(set(keys)) if (row := rows.at(index, key)) is not None]
+        return [row for key in sorted(keys) if (row := rows.at(index, key)) is not None]
 
     async def page(self, page: Page) -> list[Row]:
         """One page of committed rows."""
         await self.step("read")
         place = Index(page.table, page.order).of
-        rows = sorted(self._filtered(page.table, page.filters), key=place)
-        if not page.ascending:
-            rows.reverse()
+        rows = self._filtered(page.table, page.filters)
         if page.after is not None:
             beyond = operator.gt if page.ascending else operator.lt
             rows = [row for row in rows if beyond(place(row), page.after)]
-        return rows[: page.limit]
+        return sorted(rows, key=place, reverse=not page.ascending)[: page.limit]
 
     async def sums(
         self, table: Table, amount: str, by: str, filters: Sequence[Filter]
@@ -160,26 +134,19 @@ class Memory:
     async def forget(self, table: Table, keys: Sequence[Key]) -> None:
         """Delete rows that have expired."""
         await self.step("forget")
-        transaction = self.begin()
-        try:
-            for key in sorted(keys):
-                await self.lock(transaction, table.key, key)
-                transaction.changes[table][key] = None
-        except BaseException:
-            self.end(transaction, kept=False)
-            raise
-        self.end(transaction, kept=True)
+        for key in keys:
+            self.rows(table).put(key, None)
 
     async def outcome(self, xid: int) -> Outcome:
         """What became of a transaction."""
         await self.step("outcome")
-        return self._outcomes[xid] if 0 <= xid < len(self._outcomes) else "unknown"
+        return self.outcomes[xid] if 0 <= xid < len(self.outcomes) else "unknown"
 
     async def held(self, table: Table, row: Row) -> bool:
         """Whether a running transaction has written a new row of this key."""
         await self.step("held")
         key = table.key.of(row)
-        holder = self._locks.get((table.key, key))
+        holder = self.locks.get((table.key, key))
         is_new = self.rows(table).at(table.key, key) is None
         return is_new and holder is not None and key in holder.changes[table]
 
@@ -193,151 +160,151 @@ class Memory:
 
     @asynccontextmanager
     async def listen(self, told: Callable[[str | None], None]) -> AsyncIterator[None]:
-        """Pass announcements on as they are committed; what was before may have been missed."""
-        self._told.append(told)
+        """Pass announcements on as they are committed; earlier ones may have been missed."""
+        self.told.append(told)
         told(None)
         try:
             yield
         finally:
-            self._told.remove(told)
+            self.told.remove(told)
+
+    def keep(self, changes: Mapping[Table, Mapping[Key, Row]], announcements: list[str]) -> None:
+        """Commit the rows of a transaction, and tell who listens."""
+        for table, rows in changes.items():
+            for key, row in rows.items():
+                self.rows(table).put(key, row)
+        for announcement in dict.fromkeys(announcements):
+            for told in self.told:
+                told(announcement)
 
     async def close(self) -> None:
         """There is nothing to close."""
 
-    def begin(self) -> _Transaction:
-        """Begin a transaction."""
-        self._outcomes.append("running")
-        return _Transaction(len(self._outcomes) - 1)
-
-    async def lock(self, transaction: _Transaction, index: Index, key: Key) -> None:
-        """Lock a key until the transaction ends. Raises `Conflict`, `LockTimeout`."""
-        while (holder := self._locks.get((index, key))) not in (None, transaction):
-            assert holder is not None
-            transaction.waits_for = holder
-            try:
-                _refuse_deadlock(transaction)
-                async with asyncio.timeout(self._lock_timeout_seconds):
-                    await holder.ended.wait()
-            except TimeoutError:
-                raise LockTimeout(f"no lock of {index} within the time") from None
-            finally:
-                transaction.waits_for = None
-        self._locks[index, key] = transaction
-        transaction.locks.add((index, key))
-
-    def end(self, transaction: _Transaction, *, kept: bool) -> None:
-        """Keep what was changed or drop it, let the locks go and tell who listens."""
-        if kept:
-            for table, changes in transaction.changes.items():
-                for key, row in changes.items():
-                    self.rows(table).put(key, row)
-        self._outcomes[transaction.xid] = "committed" if kept else "aborted"
-        for lock in transaction.locks:
-            del self._locks[lock]
-        transaction.ended.set()
-        for announcement in dict.fromkeys(transaction.announcements) if kept else ():
-            for told in self._told:
-                told(announcement)
-
 
 class MemorySession:
-    """One lane's transactions. An error ends a transaction, as it does in PostgreSQL."""
+    """One lane's transactions. An error undoes one at once, as it does in PostgreSQL."""
 
     def __init__(self, store: Memory, lane: int) -> None:
-        self._store = store
-        self._transaction: _Transaction | None = None
         self.lane = lane
+        self._store = store
+        self.waits_for: MemorySession | None = None
+        self._start(_NO_TRANSACTION)
+
+    def _start(self, xid: int) -> None:
+        self._xid = xid
+        self._locks: set[tuple[Index, Key]] = set()
+        self._ended = asyncio.Event()
+        self.changes: defaultdict[Table, dict[Key, Row]] = defaultdict(dict)
+        self._announcements: list[str] = []
+
+    async def begin(self) -> None:
+        """Begin a transaction."""
+        await self._store.step("begin")
+        self._start(len(self._store.outcomes))
+        self._store.outcomes.append("running")
 
     @contextmanager
-    def _running(self) -> Iterator[_Transaction]:
-        assert self._transaction is not None, "no transaction was begun, or it has failed"
+    def _undone_on_error(self) -> Iterator[None]:
         try:
-            yield self._transaction
+            yield
         except BaseException:
             self._end(kept=False)
             raise
 
     def _end(self, *, kept: bool) -> None:
-        if self._transaction is not None:
-            self._store.end(self._transaction, kept=kept)
-            self._transaction = None
+        if self._xid == _NO_TRANSACTION:
+            return
+        for lock in self._locks:
+            del self._store.locks[lock]
+        self._ended.set()
+        self._store.outcomes[self._xid] = "committed" if kept else "aborted"
+        if kept:
+            self._store.keep(self.changes, self._announcements)
+        self._start(_NO_TRANSACTION)
 
-    async def begin(self) -> None:
-        """Begin a transaction."""
-        await self._store.step("begin")
-        self._transaction = self._store.begin()
+    async def _lock(self, index: Index, key: Key) -> None:
+        """Lock a key until the transaction ends. Raises `Conflict`, `LockTimeout`."""
+        while (holder := self._store.locks.setdefault((index, key), self)) is not self:
+            await self._wait_for(holder)
+        self._locks.add((index, key))
 
-    async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
-        """Rows by their keys, unlocked."""
-        with self._running():
-            await self._store.step("find")
-            return [row for key in sorted(set(keys)) if (row := self._at(index, key))]
+    async def _wait_for(self, other: MemorySession) -> None:
+        last = other
+        while last.waits_for is not None:
+            last = last.waits_for
+        if last is self:
+            raise Conflict("deadlock")
+        self.waits_for = other
+        try:
+            await asyncio.wait_for(other._ended.wait(), self._store.lock_timeout_seconds)
+        except TimeoutError:
+            raise LockTimeout("a lock was not given in time") from None
+        finally:
+            self.waits_for = None
 
     def _at(self, index: Index, key: Key) -> Row | None:
         """A row as this transaction sees it: committed, or its own."""
-        assert self._transaction is not None
-        changes = self._transaction.changes[index.table]
+        changes = self.changes[index.table]
         row = self._store.rows(index.table).at(index, key)
         if row is not None:
             return changes.get(index.table.key.of(row), row)
-        return next((own for own in changes.values() if own and index.of(own) == key), None)
+        return next((own for own in changes.values() if index.of(own) == key), None)
+
+    async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
+        """Rows by their keys, unlocked."""
+        with self._undone_on_error():
+            await self._store.step("find")
+            return [row for key in sorted(keys) if (row := self._at(index, key)) is not None]
 
     async def load(self, wanted: Wanted) -> list[tuple[Index, list[Row]]]:
         """Load rows, locking those that are to be locked, in the one global order."""
-        with self._running() as transaction:
+        with self._undone_on_error():
             await self._store.step("load")
-            seen = [
-                (index, [(key, row) for key in sorted(keys) if (row := self._at(index, key))])
-                for index, keys in sorted(wanted.items(), key=_place)
-            ]
-            loaded: list[tuple[Index, list[Row]]] = []
-            for index, found in seen:
-                rows = [row for key, row in found if not wanted[index][key]]
-                for key, row in found:
-                    if not wanted[index][key]:
-                        continue
-                    await self._store.lock(transaction, index.table.key, index.table.key.of(row))
-                    # It may have been changed, or deleted, by whoever was waited for.
-                    now = self._at(index, key)
-                    rows += [] if now is None else [now]
-                loaded.append((index, rows))
-            return loaded
+            order = sorted(wanted, key=lambda index: (index.table.rank, index.name))
+            seen = {i: {key: self._at(i, key) for key in sorted(wanted[i])} for i in order}
+            for index, rows in seen.items():
+                for key, row in rows.items():
+                    if row is not None and wanted[index][key]:
+                        await self._lock(index.table.key, index.table.key.of(row))
+                        # Whoever was waited for may have changed it.
+                        rows[key] = self._at(index, key)
+            return [(i, [row for row in seen[i].values() if row is not None]) for i in order]
 
     async def write(self, writing: Writing) -> int:
         """Write everything. A new row waits for whoever is writing one of the same key."""
-        with self._running() as transaction:
+        with self._undone_on_error():
             await self._store.step("write")
-            for table, rows in sorted(writing.inserts.items(), key=lambda each: each[0].order):
-                for row in rows:
-                    await self._insert(transaction, table, row)
-            for table, rows in sorted(writing.updates.items(), key=lambda each: each[0].order):
-                for row in rows:
-                    await self._update(transaction, table, row)
-            transaction.announcements += writing.announcements
-            return transaction.xid
+            for rows, put in ((writing.inserts, self._insert), (writing.updates, self._update)):
+                for table in sorted(rows, key=lambda table: table.order):
+                    for row in rows[table]:
+                        await put(table, row)
+            self._announcements += writing.announcements
+            return self._xid
 
-    async def _insert(self, transaction: _Transaction, table: Table, row: Row) -> None:
-        _refuse_null(table, row)
+    async def _insert(self, table: Table, row: Row) -> None:
         for index in (table.key, *table.unique.values()):
             if None not in index.of(row):
-                await self._store.lock(transaction, index, index.of(row))
+                await self._lock(index, index.of(row))
                 if self._at(index, index.of(row)) is not None:
                     raise Duplicate(table.name)
-        transaction.changes[table][table.key.of(row)] = row
+        self._put(table, row)
 
-    async def _update(self, transaction: _Transaction, table: Table, row: Row) -> None:
-        key = table.key.of(row)
-        await self._store.lock(transaction, table.key, key)
-        before = self._at(table.key, key)
-        if before is not None:
-            values = zip(table.names, before, row, strict=True)
-            after = tuple(new if name in table.updated else old for name, old, new in values)
-            _refuse_null(table, after)
-            transaction.changes[table][key] = after
+    async def _update(self, table: Table, row: Row) -> None:
+        await self._lock(table.key, table.key.of(row))
+        old = self._at(table.key, table.key.of(row))
+        if old is not None:
+            columns = zip(table.names, old, row, strict=True)
+            self._put(table, tuple(b if name in table.updated else a for name, a, b in columns))
+
+    def _put(self, table: Table, row: Row) -> None:
+        for column, value in zip(table.columns, row, strict=True):
+            if value is None and not column.nullable:
+                raise WriteRefused(f"{table.name}.{column.name} may not be NULL")
+        self.changes[table][table.key.of(row)] = row
 
     async def commit(self) -> None:
         """Commit."""
-        with self._running():
+        with self._undone_on_error():
             await self._store.step("commit")
             self._end(kept=True)
         await self._store.step("committed")
@@ -349,23 +316,4 @@ class MemorySession:
     async def close(self) -> None:
         """Undo what was left open and give the lane's number back."""
         self._end(kept=False)
-        self._store.leave(self.lane)
-
-
-def _place(wanted: tuple[Index, Any]) -> tuple[int, str]:
-    index, _ = wanted
-    return index.table.rank, index.name
-
-
-def _refuse_null(table: Table, row: Row) -> None:
-    for column, value in zip(table.columns, row, strict=True):
-        if value is None and not column.nullable:
-            raise WriteRefused(f"{table.name}.{column.name} may not be NULL")
-
-
-def _refuse_deadlock(transaction: _Transaction) -> None:
-    holder = transaction.waits_for
-    while holder is not None:
-        if holder is transaction:
-            raise Conflict("deadlock")
-        holder = holder.waits_for
+        self._store.lanes.discard(self.lane)

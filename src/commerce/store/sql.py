@@ -120,8 +120,7 @@ def page(page: Page) -> Statement:
     values: list[Any] = []
     conditions: list[str] = []
     types = {column.name: column.type for column in page.table.columns}
-    for condition in page.filters:
-        conditions.append(_condition(condition, types[condition.column], values))
+    conditions += [_condition(each, types[each.column], values) for each in page.filters]
     if page.after is not None:
         start = len(values) + 1
         values += page.after
@@ -132,11 +131,11 @@ def page(page: Page) -> Statement:
     order = ", ".join(f"{name} {direction}" for name in page.order)
     values.append(page.limit)
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    return (
+    statement = (
         f"SELECT {', '.join(page.table.names)} FROM {page.table.name}{where}"
-        f" ORDER BY {order} LIMIT ${len(values)}",
-        values,
+        f" ORDER BY {order} LIMIT ${len(values)}"
     )
+    return statement, values
 
 
 def sums(table: Table, amount: str, by: str, filters: Sequence[Filter]) -> Statement:
@@ -144,11 +143,11 @@ def sums(table: Table, amount: str, by: str, filters: Sequence[Filter]) -> State
     values: list[Any] = []
     types = {column.name: column.type for column in table.columns}
     conditions = [_condition(each, types[each.column], values) for each in filters]
-    return (
+    statement = (
         f"SELECT {by}, sum({amount})::bigint FROM {table.name}"
-        f" WHERE {' AND '.join(conditions)} GROUP BY {by}",
-        values,
+        f" WHERE {' AND '.join(conditions)} GROUP BY {by}"
     )
+    return statement, values
 
 
 def _condition(condition: Filter, type_: str, values: list[Any]) -> str:
@@ -164,8 +163,8 @@ def forget(table: Table, keys: Sequence[Key]) -> Statement:
     matches = " AND ".join(
         f"t.{column} = k.{name}" for column, name in zip(table.key.columns, names, strict=True)
     )
-    return (
+    statement = (
         f"DELETE FROM {table.name} t USING"
-        f" unnest({_arrays(_key_types(table.key), 1)}) AS k({', '.join(names)}) WHERE {matches}",
-        _columns(keys, len(names)),
+        f" unnest({_arrays(_key_types(table.key), 1)}) AS k({', '.join(names)}) WHERE {matches}"
     )
+    return statement, _columns(keys, len(names))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 Key = tuple[Any, ...]
@@ -29,7 +29,7 @@ class Index:
         names = [column.name for column in table.columns]
         self.positions = tuple(names.index(name) for name in columns)
         positions = self.positions
-        self.of = lambda row: tuple([row[at] for at in positions])
+        self.of: Callable[[Row], Key] = lambda row: tuple([row[at] for at in positions])
         """Gives a row's key in this index."""
 
     def __repr__(self) -> str:
@@ -42,7 +42,17 @@ class Table:
     `rank` is that place: rows of a lower rank are locked first, rows of one rank by key.
     """
 
-    __slots__ = ("announced", "columns", "key", "name", "names", "order", "rank", "unique", "updated")
+    __slots__ = (
+        "announced",
+        "columns",
+        "key",
+        "name",
+        "names",
+        "order",
+        "rank",
+        "unique",
+        "updated",
+    )
 
     def __init__(  # noqa: PLR0913 - a declaration, always called by keyword
         self,

@@ -21,7 +21,7 @@ Capability = Literal["stablecoin_issuance", "reserves_operator", "finance_lender
 
 
 @noun(prefix="acct", rank=100, announced=True)
-class Account(Noun, tag="account", kw_only=True):
+class Account(Noun, tag="account", frozen=True, kw_only=True):
     """A business or a person with a wallet in each mode.
 
     An account is in both modes under one id; what it owns in one is apart from the other.
@@ -39,7 +39,7 @@ class Account(Noun, tag="account", kw_only=True):
     """The address of the main wallet in this mode."""
 
 
-class CreateAccount(Params, kw_only=True):
+class CreateAccount(Params, frozen=True, kw_only=True):
     """What the operator says of a new account."""
 
     name: Name | None = None
@@ -48,7 +48,7 @@ class CreateAccount(Params, kw_only=True):
     capabilities: list[Capability] = []
 
 
-class UpdateAccount(Params, kw_only=True):
+class UpdateAccount(Params, frozen=True, kw_only=True):
     """What the operator changes of an account; what is left out stays."""
 
     account: str
@@ -103,7 +103,7 @@ def update(tx: Tx, params: UpdateAccount) -> Account:
     return tx.change(account, account=params.account, **given)
 
 
-class BlockAddress(Params, kw_only=True):
+class BlockAddress(Params, frozen=True, kw_only=True):
     """An address, and whether it is to be blocked."""
 
     address: str

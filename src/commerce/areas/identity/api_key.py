@@ -12,6 +12,7 @@ from commerce.engine.overlay import Needs
 from commerce.engine.tx import Caller, Tx
 from commerce.kernel.errors import ApiError
 from commerce.resource.access import KeyType, Principal, Scope, widened
+from commerce.resource.example import Example
 from commerce.resource.noun import COMPUTED, HEX, HIDDEN, Noun, Time, noun
 from commerce.resource.operation import Params, operation
 from commerce.resource.parameter import Id, Moment, Name
@@ -34,7 +35,7 @@ _CHECK_LENGTH = 6
     filters=("type", "status"),
     announced=True,
 )
-class ApiKey(Noun, tag="api_key", kw_only=True):
+class ApiKey(Noun, tag="api_key", frozen=True, kw_only=True):
     """A key to the API, of one account and one mode."""
 
     type: KeyType
@@ -61,7 +62,7 @@ TABLE = ApiKey.__noun__.table
 BY_HASH = Index(TABLE, ("hash",))
 
 
-class CreateApiKey(Params, kw_only=True):
+class CreateApiKey(Params, frozen=True, kw_only=True):
     """What a new key is to be."""
 
     type: KeyType
@@ -74,7 +75,7 @@ class CreateApiKey(Params, kw_only=True):
     """From when on the key opens nothing."""
 
 
-class RollApiKey(Params, kw_only=True):
+class RollApiKey(Params, frozen=True, kw_only=True):
     """Which key to replace, and how long the old one lives on."""
 
     id: Id
@@ -82,7 +83,7 @@ class RollApiKey(Params, kw_only=True):
     """Seconds for which the old key goes on working; 0 revokes it at once."""
 
 
-class OneApiKey(Params, kw_only=True):
+class OneApiKey(Params, frozen=True, kw_only=True):
     """Which key."""
 
     id: Id
@@ -157,12 +158,25 @@ async def principal(reader: Reader, hash_: bytes) -> Principal | None:
     )
 
 
+async def example(example: Example) -> dict[str, object]:
+    """A key that may read balances and make transfers, and nothing else."""
+    scopes = ["stablecoin:read", "stablecoin:transfer"]
+    return {"type": "restricted", "name": example.name(), "scopes": scopes}
+
+
+async def one_example(example: Example) -> dict[str, object]:
+    """A key that was made for this."""
+    key = await example.call("POST /api_keys", type="secret", name=example.name())
+    return {"id": key["id"]}
+
+
 @operation(
     ApiKey,
     "POST /api_keys",
     scope="keys:write",
     params=CreateApiKey,
     secret=True,
+    example=example,
 )
 def create(tx: Tx, params: CreateApiKey) -> ApiKey:
     """Make a key. The answer holds `secret`, this once."""
@@ -225,6 +239,7 @@ def _need_one(needs: Needs, caller: Caller, params: OneApiKey | RollApiKey) -> N
     params=RollApiKey,
     secret=True,
     needs=_need_one,
+    example=one_example,
 )
 def roll(tx: Tx, params: RollApiKey) -> ApiKey:
     """Replace a key by a new one of the same kind; the old one may live on for a while."""
@@ -246,6 +261,7 @@ def roll(tx: Tx, params: RollApiKey) -> ApiKey:
     scope="keys:write",
     params=OneApiKey,
     needs=_need_one,
+    example=one_example,
 )
 def revoke(tx: Tx, params: OneApiKey) -> ApiKey:
     """Revoke a key: within a second no process takes it any more. Twice is as good as once."""

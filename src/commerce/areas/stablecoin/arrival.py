@@ -28,6 +28,9 @@ def estimated(today: str) -> str:
     return str(arrival.isoformat())
 
 
+estimated("2026-01-02")  # Loads the calendar now, rather than while money waits.
+
+
 def estimated_arrival(now: int) -> str:
     """When dollars sent now are expected, `YYYY-MM-DD`."""
     return estimated(day(now))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
 
 import msgspec
 
@@ -24,7 +23,7 @@ from commerce.resource.reading import Reading
 from commerce.store.table import Filter
 
 
-class Balances(Part, kw_only=True):
+class Balances(Part, frozen=True, kw_only=True):
     """Parts of a balance, which sum to its total."""
 
     available: Money
@@ -87,14 +86,14 @@ class Reserves(
     """When this was read, Unix seconds."""
 
 
-class AddressParam(Params, kw_only=True):
+class AddressParam(Params, frozen=True, kw_only=True):
     """Which wallet."""
 
     address: str | None = None
     """One of your wallets; your main wallet by default."""
 
 
-class OneAddress(Params, kw_only=True):
+class OneAddress(Params, frozen=True, kw_only=True):
     """Which wallet."""
 
     address: str

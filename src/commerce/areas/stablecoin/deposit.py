@@ -32,7 +32,7 @@ SOURCE_TYPES: tuple[SourceType, ...] = get_args(SourceType)
     event="stablecoin.reserve_deposit",
     filters=("status", "type"),
 )
-class Deposit(Noun, tag="stablecoin_reserve_deposit", kw_only=True):
+class Deposit(Noun, tag="stablecoin_reserve_deposit", frozen=True, kw_only=True):
     """Dollars paid into the reserves."""
 
     lifecycle: ClassVar = Lifecycle(
@@ -56,7 +56,7 @@ class Deposit(Noun, tag="stablecoin_reserve_deposit", kw_only=True):
     """When an operator found the dollars in the bank."""
 
 
-class CreateDeposit(Params, kw_only=True):
+class CreateDeposit(Params, frozen=True, kw_only=True):
     """Dollars that were sent to the reserves."""
 
     amount: Dollars
@@ -71,7 +71,7 @@ class CreateDeposit(Params, kw_only=True):
     """Pairs of your own."""
 
 
-class VerifyDeposit(Params, kw_only=True):
+class VerifyDeposit(Params, frozen=True, kw_only=True):
     """A deposit that has been found in the bank."""
 
     id: Id
@@ -152,15 +152,15 @@ def verify(tx: Tx, params: VerifyDeposit) -> Deposit:
     _require_operator(tx, owner)
     deposit = tx.lock(Deposit, params.id, account=owner)
     verified = tx.advance(deposit, "verify", account=owner, verified_at=tx.now)
-    book_verified(tx, deposit)
+    book_verified(tx, deposit, account=owner)
     return verified
 
 
-def book_verified(tx: Tx, deposit: Deposit) -> None:
-    """Book the dollars of a deposit into the reserves."""
+def book_verified(tx: Tx, deposit: Deposit, *, account: str) -> None:
+    """Book the dollars of an account's deposit into the reserves."""
     booking = stablecoin.deposit_verified(deposit.id, deposit.amount, livemode=tx.caller.livemode)
     tx.found(chart.reserves_unissued(tx.caller.livemode, deposit.id))
-    tx.post(booking)
+    tx.post(booking, account=account)
     tx.use(stablecoin.deposits(tx.caller.livemode, deposit.type), deposit.amount.minor)
 
 

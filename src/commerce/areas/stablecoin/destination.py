@@ -15,7 +15,7 @@ DestinationType = Literal["bank_wire", "ach", "swift", "sepa"]
 Detail = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
-class Destination(Part, kw_only=True):
+class Destination(Part, frozen=True, kw_only=True):
     """A bank account, its numbers masked."""
 
     type: DestinationType

@@ -35,7 +35,7 @@ AMOUNT_MAX = Money(10_000_000 * UNIT[SSUSD], SSUSD)
 Purpose = Literal["general", "merchant_settlement", "payroll", "vendor_payment", "treasury"]
 
 
-class IssuanceSource(Part, kw_only=True):
+class IssuanceSource(Part, frozen=True, kw_only=True):
     """Where the dollars behind an issuance are."""
 
     type: SourceType
@@ -44,7 +44,7 @@ class IssuanceSource(Part, kw_only=True):
     """The verified deposit that was minted against."""
 
 
-class IssuanceReserve(Part, kw_only=True):
+class IssuanceReserve(Part, frozen=True, kw_only=True):
     """The reserves right after."""
 
     total_supply: Money
@@ -63,7 +63,7 @@ class IssuanceReserve(Part, kw_only=True):
     filters=("status", "recipient", "reference_id", "purpose"),
     unique=("reference_id",),
 )
-class Issuance(Noun, tag="stablecoin_issuance", kw_only=True):
+class Issuance(Noun, tag="stablecoin_issuance", frozen=True, kw_only=True):
     """ssUSD minted to a wallet."""
 
     amount: Money
@@ -104,7 +104,7 @@ class IssueCompliance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     aml_check_id: Id | None = None
 
 
-class CreateIssuance(Params, kw_only=True):
+class CreateIssuance(Params, frozen=True, kw_only=True):
     """ssUSD to mint."""
 
     recipient: str
@@ -231,7 +231,7 @@ def _deposit(tx: Tx, params: CreateIssuance) -> Deposit:
     """The verified deposit to mint against; raises `insufficient_reserve_verification`."""
     if params.source.deposit is None:
         return _test_deposit(tx, params)
-    deposit = tx.get(Deposit, params.source.deposit)
+    deposit = tx.get(Deposit, params.source.deposit, param="source.deposit")
     if deposit.status != "verified":
         raise _too_little(f"{deposit.id} is not verified yet.")
     left = tx.balance(chart.reserves_unissued(tx.caller.livemode, deposit.id))
@@ -260,5 +260,5 @@ def _test_deposit(tx: Tx, params: CreateIssuance) -> Deposit:
             verified_at=tx.now,
         )
     )
-    book_verified(tx, deposit)
+    book_verified(tx, deposit, account=tx.caller.account)
     return deposit

@@ -57,6 +57,7 @@ def use(tx: Tx, account: Account, amount: Money, *, param: str = "amount") -> No
     ceiling = limits.per_transfer * _UNIT
     if amount.minor > ceiling:
         raise _exceeded("per transfer", account, ceiling, ceiling, param)
+
     def exceeded(cap: Cap, left: int) -> ApiError:
         window = "a day" if cap.meter == DAILY else "a month"
         return _exceeded(window, account, cap.ceiling or 0, left, param)

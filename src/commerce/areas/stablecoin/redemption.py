@@ -38,7 +38,7 @@ Words = Annotated[str, msgspec.Meta(max_length=256)]
     filters=("status", "sender", "reference_id"),
     unique=("reference_id",),
 )
-class Redemption(Noun, tag="stablecoin_redemption", kw_only=True):
+class Redemption(Noun, tag="stablecoin_redemption", frozen=True, kw_only=True):
     """ssUSD burned, and the dollars owed for it."""
 
     lifecycle: ClassVar = Lifecycle(
@@ -88,7 +88,7 @@ class RedeemCompliance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     source_of_funds: Words | None = None
 
 
-class CreateRedemption(Params, kw_only=True):
+class CreateRedemption(Params, frozen=True, kw_only=True):
     """ssUSD to turn into dollars."""
 
     sender: str | None = None

@@ -27,7 +27,7 @@ TransactionType = Literal[
 ]
 
 
-class TransactionSummary(Part, kw_only=True):
+class TransactionSummary(Part, frozen=True, kw_only=True):
     """The ledger transaction that moved the money."""
 
     id: str
@@ -44,11 +44,12 @@ class TransactionSummary(Part, kw_only=True):
     prefix="txn",
     rank=2000,
     path="stablecoin/transactions",
+    order=("id",),
     scope="stablecoin:read",
     filters=("type",),
     table=TRANSACTION,
 )
-class Transaction(Noun, tag="stablecoin_transaction", kw_only=True):
+class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True):
     """A movement in the ledger: never changed, all of it or none."""
 
     type: TransactionType

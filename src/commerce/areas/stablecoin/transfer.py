@@ -26,7 +26,7 @@ NETWORK_FEE = Money(10_000, SSUSD)
 Priority = Literal["low", "medium", "high"]
 
 
-class TransferFees(Part, kw_only=True):
+class TransferFees(Part, frozen=True, kw_only=True):
     """What the sender paid on top."""
 
     network_fee: Money
@@ -37,10 +37,11 @@ class TransferFees(Part, kw_only=True):
     prefix="tr",
     rank=310,
     path="stablecoin/transfers",
+    order=("id",),
     scope="stablecoin:read",
-    filters=("status", "from", "to", "priority"),
+    filters=("status",),
 )
-class Transfer(Noun, tag="stablecoin_transfer", kw_only=True):
+class Transfer(Noun, tag="stablecoin_transfer", frozen=True, kw_only=True):
     """A transfer of ssUSD between two wallets."""
 
     amount: Money
@@ -65,7 +66,7 @@ class Transfer(Noun, tag="stablecoin_transfer", kw_only=True):
     """The ledger transaction."""
 
 
-class CreateTransfer(Params, kw_only=True):
+class CreateTransfer(Params, frozen=True, kw_only=True):
     """A transfer to make."""
 
     sender: str | None = msgspec.field(default=None, name="from")

@@ -11,7 +11,7 @@ from commerce.kernel.version import API_VERSION
 from commerce.resource.noun import COMPUTED, Noun, Part, noun
 
 
-class EventData(Part, kw_only=True):
+class EventData(Part, frozen=True, kw_only=True):
     """What an event tells of."""
 
     object: msgspec.Raw
@@ -20,7 +20,7 @@ class EventData(Part, kw_only=True):
     """The members that changed, as they were; null for a new object."""
 
 
-class EventRequest(Part, kw_only=True):
+class EventRequest(Part, frozen=True, kw_only=True):
     """What caused an event."""
 
     id: str | None = None
@@ -33,11 +33,12 @@ class EventRequest(Part, kw_only=True):
     prefix="evt",
     rank=2200,
     path="events",
+    order=("id",),
     scope="events:read",
     filters=("type", "object_id"),
     table=EVENT,
 )
-class Event(Noun, tag="event", kw_only=True):
+class Event(Noun, tag="event", frozen=True, kw_only=True):
     """A change of an object, written in the same transaction as the change."""
 
     account: str
