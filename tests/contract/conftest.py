@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from commerce.store.embedded import EmbeddedPostgres
+from tests.contract.surface import Rehearsal, populated
 from tests.stage import Stage, staged
 
 
@@ -13,3 +14,9 @@ async def stage(postgres: EmbeddedPostgres) -> AsyncIterator[Stage]:
     """The product over a database of this module's own."""
     async with staged(postgres.url) as stage:
         yield stage
+
+
+@pytest.fixture(scope="module")
+async def play(stage: Stage) -> Rehearsal:
+    """An account for which every example has been run."""
+    return await populated(stage)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from commerce.books import chart
-from commerce.kernel.currency import SSUSD
 from commerce.kernel.money import Money
 from commerce.ledger.account import NETWORK, LedgerAccount
 from commerce.ledger.cap import Cap
@@ -12,12 +11,12 @@ from commerce.ledger.entry import Booking, Posting
 
 def supply(livemode: bool) -> Cap:  # noqa: FBT001
     """The meter of all ssUSD in being: up by issues, down by redemptions; `verify` checks it."""
-    return Cap(NETWORK, livemode, "stablecoin:supply", "", SSUSD, None)
+    return Cap(NETWORK, livemode, "stablecoin:supply")
 
 
 def deposits(livemode: bool, type_: str) -> Cap:  # noqa: FBT001
     """The meter of all dollars ever verified that came one way."""
-    return Cap(NETWORK, livemode, f"stablecoin:deposits:{type_}", "", SSUSD, None)
+    return Cap(NETWORK, livemode, f"stablecoin:deposits:{type_}")
 
 
 def deposit_verified(deposit: str, amount: Money, *, livemode: bool) -> Booking:

@@ -131,7 +131,9 @@ class WorkingSet:
             rows = self.rows[index]
             primary = index.table.key
             for row in loaded:
-                if index is primary:
+                if index.part is not None:
+                    rows[row[: len(index.columns)]] = row
+                elif index is primary:
                     rows[index.of(row)] = row
                 else:
                     rows[index.of(row)] = primary.of(row)

@@ -13,7 +13,7 @@ from commerce.engine.overlay import Directory, Held, Kind, Overlay
 from commerce.kernel.errors import ApiError
 from commerce.kernel.master_key import MasterKey
 from commerce.ledger.account import BALANCE, LedgerAccount
-from commerce.ledger.cap import CAP, Cap
+from commerce.ledger.cap import CAP, USED_AT, Cap, count
 from commerce.ledger.directory import ADDRESS, Address
 from commerce.ledger.entry import (
     AMOUNT_MAX,
@@ -164,6 +164,11 @@ class Tx:
             return value  # type: ignore[no-any-return]
         held = self._overlay.working.rows[index][key] = kind.held(value)
         return held
+
+    def read(self, index: Index, key: Key) -> Row | None:
+        """A row, or the part of it that an index selects; None where there is none."""
+        row: Row | None = self._overlay.read(index, key)
+        return row
 
     def find(self, noun: type[Thing], **unique: str) -> Thing | None:
         """The caller's object with this value in a unique column; None where there is none."""
@@ -326,22 +331,12 @@ class Tx:
         self._overlay.put(BALANCE.key, key, row)
         self._overlay.append(ENTRY, (*key, entries + 1, transaction, amount, after))
 
-    def use(
-        self, cap: Cap, amount: int, exceeded: Callable[[Cap, int], ApiError] | None = None
-    ) -> int:
-        """Count an amount against a cap and give what is used of it now.
-
-        Above the cap it raises what `exceeded` makes of the cap and what is left of it, in the
-        smallest unit; by default `limit_exceeded`.
-        """
+    def use(self, cap: Cap, amount: int) -> int:
+        """Count an amount against a cap and give what has passed in all; raises `CapReached`."""
         row: Row | None = self._overlay.read(CAP.key, cap.key, lock=True)
-        used = row[4] if row is not None and row[3] == cap.period else 0
-        if cap.ceiling is not None and used + amount > cap.ceiling:
-            left = max(cap.ceiling - used, 0)
-            raise exceeded(cap, left) if exceeded else ApiError("limit_exceeded")
-        used += amount
-        self._overlay.put(CAP.key, cap.key, (*cap.key, cap.period, used, cap.ceiling))
-        return int(used)
+        counted = count(cap, row, amount, self.now)
+        self._overlay.put(CAP.key, cap.key, counted)
+        return int(counted[USED_AT])
 
 
 def _previous(before: bytes, after: bytes) -> str:

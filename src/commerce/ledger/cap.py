@@ -1,10 +1,11 @@
-"""Caps: how much may pass within a window, counted beside the ledger under a row lock."""
+"""Caps: how much may pass in a day, a month and in all, counted beside the ledger in one row."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from commerce.store.table import Column, Table
+from commerce.kernel.clock import day, month
+from commerce.store.table import Column, Key, Row, Table
 
 CAP = Table(
     "ledger_cap",
@@ -12,32 +13,69 @@ CAP = Table(
         Column("account", "text"),
         Column("livemode", "boolean"),
         Column("meter", "text"),
-        Column("period", "text"),
+        Column("day", "text"),
+        Column("day_used", "bigint"),
+        Column("day_cap", "bigint", nullable=True),
+        Column("month", "text"),
+        Column("month_used", "bigint"),
+        Column("month_cap", "bigint", nullable=True),
         Column("used", "bigint"),
         Column("cap", "bigint", nullable=True),
     ],
     key=("account", "livemode", "meter"),
     rank=1100,
 )
-"""What has been used of each cap in its current period; a new period begins at zero."""
+"""What each meter has counted in its last day, in its last month and in all, and the caps then.
+
+The days and months are UTC's. A new one begins at zero in the same row, so that no row is ever
+made for a new day, and one lock covers all three.
+"""
+USED_AT = CAP.names.index("used")
 
 
 class Cap(NamedTuple):
-    """A cap on what `meter` counts in one `period` (a UTC day `2026-11-23`, a month `2026-11`).
-
-    `ceiling` is the most that may be used in the period, in the smallest unit of `currency`;
-    None counts without limit. The row is found by its meter, and its period is the last one
-    it was used in, so that no row is ever made for a new day.
-    """
+    """How much of what `meter` counts may pass, in the smallest unit; None: without limit."""
 
     owner: str
     livemode: bool
     meter: str
-    period: str
-    currency: str
-    ceiling: int | None
+    daily: int | None = None
+    monthly: int | None = None
+    total: int | None = None
 
     @property
-    def key(self) -> tuple[str, bool, str]:
+    def key(self) -> Key:
         """The key of the cap's row."""
-        return (self.owner, self.livemode, self.meter)
+        return self[:3]
+
+
+class CapReached(Exception):
+    """More than the cap would pass in a window: `a day`, `a month` or `in all`."""
+
+    def __init__(self, window: str, ceiling: int, left: int) -> None:
+        super().__init__(window)
+        self.window = window
+        self.ceiling = ceiling
+        self.left = left
+
+
+def count(cap: Cap, row: Row | None, amount: int, now: int) -> Row:
+    """The row once `amount` has passed. Raises `CapReached`, and then nothing was counted."""
+    today, this_month = day(now), month(now)
+    by_day = by_month = total = 0
+    if row is not None:
+        by_day = row[4] if row[3] == today else 0
+        by_month = row[7] if row[6] == this_month else 0
+        total = row[USED_AT]
+    windows = (
+        ("a day", cap.daily, by_day),
+        ("a month", cap.monthly, by_month),
+        ("in all", cap.total, total),
+    )
+    for window, ceiling, used in windows:
+        if ceiling is not None and used + amount > ceiling:
+            raise CapReached(window, ceiling, max(ceiling - used, 0))
+    by_day, by_month, total = by_day + amount, by_month + amount, total + amount
+    days = (today, by_day, cap.daily)
+    months = (this_month, by_month, cap.monthly)
+    return (*cap.key, *days, *months, total, cap.total)

@@ -62,12 +62,19 @@ CREATE TABLE ledger_balance (
 ) WITH (fillfactor = 70);
 
 CREATE TABLE ledger_cap (
-    account  text COLLATE "C" NOT NULL,
-    livemode boolean          NOT NULL,
-    meter    text COLLATE "C" NOT NULL,
-    period   text COLLATE "C" NOT NULL,
-    used     bigint           NOT NULL,
-    cap      bigint,
+    account    text COLLATE "C" NOT NULL,
+    livemode   boolean          NOT NULL,
+    meter      text COLLATE "C" NOT NULL,
+    day        text COLLATE "C" NOT NULL,
+    day_used   bigint           NOT NULL,
+    day_cap    bigint,
+    month      text COLLATE "C" NOT NULL,
+    month_used bigint           NOT NULL,
+    month_cap  bigint,
+    used       bigint           NOT NULL,
+    cap        bigint,
+    CHECK (day_cap IS NULL OR day_used <= day_cap),
+    CHECK (month_cap IS NULL OR month_used <= month_cap),
     CHECK (cap IS NULL OR used <= cap),
     PRIMARY KEY (account, livemode, meter)
 ) WITH (fillfactor = 70);

@@ -49,6 +49,7 @@ _LOST = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server has said good-bye, and the line still stands
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InsufficientResourcesError,
@@ -203,7 +204,11 @@ class Database:
 
     async def outcome(self, xid: int) -> Outcome:
         """Ask PostgreSQL what became of a transaction."""
-        rows = await self._fetch("SELECT pg_xact_status($1::text::xid8)", [str(xid)])
+        try:
+            rows = await self._fetch("SELECT pg_xact_status($1::text::xid8)", [str(xid)])
+        except asyncpg.InvalidParameterValueError:
+            # This server never gave that id: it stands in for one that was lost, and cannot say.
+            return "unknown"
         outcomes: dict[str, Outcome] = {
             "committed": "committed",
             "aborted": "aborted",

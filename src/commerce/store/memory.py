@@ -11,7 +11,15 @@ from __future__ import annotations
 import asyncio
 import operator
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -101,7 +109,7 @@ class Memory:
         """Committed rows by their keys."""
         await self.step("read")
         rows = self.rows(index.table)
-        return [row for key in sorted(keys) if (row := rows.at(index, key)) is not None]
+        return _parts(index, (rows.at(index, key) for key in sorted(keys)))
 
     async def page(self, page: Page) -> list[Row]:
         """One page of committed rows."""
@@ -254,7 +262,7 @@ class MemorySession:
         """Rows by their keys, unlocked."""
         with self._undone_on_error():
             await self._store.step("find")
-            return [row for key in sorted(keys) if (row := self._at(index, key)) is not None]
+            return _parts(index, (self._at(index, key) for key in sorted(keys)))
 
     async def load(self, wanted: Wanted) -> list[tuple[Index, list[Row]]]:
         """Load rows, locking those that are to be locked, in the one global order."""
@@ -268,7 +276,7 @@ class MemorySession:
                         await self._lock(index.table.key, index.table.key.of(row))
                         # Whoever was waited for may have changed it.
                         rows[key] = self._at(index, key)
-            return [(i, [row for row in seen[i].values() if row is not None]) for i in order]
+            return [(i, _parts(i, seen[i].values())) for i in order]
 
     async def write(self, writing: Writing) -> int:
         """Write everything. A new row waits for whoever is writing one of the same key."""
@@ -317,3 +325,9 @@ class MemorySession:
         """Undo what was left open and give the lane's number back."""
         self._end(kept=False)
         self._store.lanes.discard(self.lane)
+
+
+def _parts(index: Index, rows: Iterable[Row | None]) -> list[Row]:
+    """The rows there are, or what an index selects of them."""
+    there = [row for row in rows if row is not None]
+    return there if index.part is None else [index.part(row) for row in there]

@@ -23,11 +23,6 @@ def _arrays(types: Iterable[str], first: int) -> str:
     return ", ".join(f"${first + at}::{type_}[]" for at, type_ in enumerate(types))
 
 
-@lru_cache(maxsize=512)
-def _key_types(index: Index) -> tuple[str, ...]:
-    return tuple(index.table.columns[at].type for at in index.positions)
-
-
 @lru_cache(maxsize=2048)
 def _find(index: Index, first: int, *, lock: bool) -> str:
     names = [f"k{at}" for at in range(len(index.columns))]
@@ -36,9 +31,9 @@ def _find(index: Index, first: int, *, lock: bool) -> str:
     )
     order = ", ".join(f"t.{column}" for column in index.columns)
     return (
-        f"SELECT {', '.join(f't.{name}' for name in index.table.names)}"
+        f"SELECT {', '.join(f't.{name}' for name in index.select)}"
         f" FROM {index.table.name} t"
-        f" JOIN unnest({_arrays(_key_types(index), first)}) AS k({', '.join(names)})"
+        f" JOIN unnest({_arrays(index.types, first)}) AS k({', '.join(names)})"
         f" ON {matches} ORDER BY {order}{' FOR UPDATE OF t' if lock else ''}"
     )
 
@@ -165,6 +160,6 @@ def forget(table: Table, keys: Sequence[Key]) -> Statement:
     )
     statement = (
         f"DELETE FROM {table.name} t USING"
-        f" unnest({_arrays(_key_types(table.key), 1)}) AS k({', '.join(names)}) WHERE {matches}"
+        f" unnest({_arrays(table.key.types, 1)}) AS k({', '.join(names)}) WHERE {matches}"
     )
     return statement, _columns(keys, len(names))

@@ -18,19 +18,31 @@ class Column(NamedTuple):
 
 
 class Index:
-    """Columns of a table that find at most one row: the primary key, or another unique key."""
+    """Columns of a table that find at most one row: the primary key, or another unique key.
 
-    __slots__ = ("columns", "name", "of", "positions", "table")
+    With `select` it gives only those columns of the row, which begin with the key's.
+    """
 
-    def __init__(self, table: Table, columns: tuple[str, ...]) -> None:
+    __slots__ = ("columns", "name", "of", "part", "select", "table", "types")
+
+    def __init__(
+        self, table: Table, columns: tuple[str, ...], *, select: tuple[str, ...] | None = None
+    ) -> None:
+        assert select is None or select[: len(columns)] == columns, "the key comes first"
         self.table = table
         self.columns = columns
-        self.name = f"{table.name}({','.join(columns)})"
-        names = [column.name for column in table.columns]
-        self.positions = tuple(names.index(name) for name in columns)
-        positions = self.positions
+        self.select = select or table.names
+        self.name = f"{table.name}({','.join(columns)}){','.join(select or ())}"
+        types = {column.name: column.type for column in table.columns}
+        self.types = tuple(types[name] for name in columns)
+        positions = [table.names.index(name) for name in columns]
         self.of: Callable[[Row], Key] = lambda row: tuple([row[at] for at in positions])
-        """Gives a row's key in this index."""
+        """Gives a whole row's key in this index."""
+        selected = [table.names.index(name) for name in self.select]
+        self.part: Callable[[Row], Row] | None = None
+        """Gives the part of a whole row that this index selects, if it is not all of it."""
+        if select is not None:
+            self.part = lambda row: tuple([row[at] for at in selected])
 
     def __repr__(self) -> str:
         return f"Index({self.name})"

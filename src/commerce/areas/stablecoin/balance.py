@@ -14,7 +14,7 @@ from commerce.kernel.currency import SSUSD
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.ledger.account import BALANCE, NETWORK, LedgerAccount
-from commerce.ledger.cap import CAP, Cap
+from commerce.ledger.cap import CAP, USED_AT, Cap
 from commerce.ledger.directory import ADDRESS, Address
 from commerce.ledger.entry import ENTRY
 from commerce.resource.noun import Part
@@ -198,7 +198,7 @@ async def _reserve_balances(reading: Reading, livemode: bool) -> dict[str, int]:
 
 async def _used(reading: Reading, meter: Cap) -> int:
     row = await reading.point(CAP.key, meter.key)
-    return 0 if row is None else int(row[4])
+    return 0 if row is None else int(row[USED_AT])
 
 
 def _ratio(reserves: int, supply: int) -> str:

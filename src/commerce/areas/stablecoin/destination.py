@@ -12,6 +12,7 @@ from commerce.kernel.errors import ApiError
 from commerce.resource.noun import Part
 
 DestinationType = Literal["bank_wire", "ach", "swift", "sepa"]
+SHOWN = 4
 Detail = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
@@ -86,5 +87,8 @@ def checked(details: DestinationDetails) -> Destination:
 
 
 def _masked(number: str | None) -> str | None:
-    """The last four characters."""
-    return None if number is None else f"****{number[-4:]}"
+    """The last four letters and digits; none of a number that has no more."""
+    if number is None:
+        return None
+    plain = "".join(filter(str.isalnum, number))
+    return f"****{plain[-SHOWN:]}" if len(plain) > SHOWN else "****"

@@ -7,11 +7,10 @@ from typing import NamedTuple
 from commerce.areas.identity.account import Account, Verification
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Caller, Tx
-from commerce.kernel.clock import day, month
 from commerce.kernel.currency import SSUSD, UNIT
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
-from commerce.ledger.cap import Cap
+from commerce.ledger.cap import Cap, CapReached
 
 
 class TransferLimits(NamedTuple):
@@ -30,22 +29,17 @@ LIMITS: dict[Verification, TransferLimits] = {
 }
 """The contract's table; a business has a premium holder's limits."""
 
-DAILY = "transfer:daily"
-MONTHLY = "transfer:monthly"
+METER = "transfer"
 _UNIT = UNIT[SSUSD]
 
 
-def _caps(account: str, livemode: bool, limits: TransferLimits, now: int) -> tuple[Cap, Cap]:  # noqa: FBT001
-    return (
-        Cap(account, livemode, DAILY, day(now), SSUSD, limits.daily * _UNIT),
-        Cap(account, livemode, MONTHLY, month(now), SSUSD, limits.monthly * _UNIT),
-    )
+def _cap(account: str, livemode: bool, limits: TransferLimits) -> Cap:  # noqa: FBT001
+    return Cap(account, livemode, METER, daily=limits.daily * _UNIT, monthly=limits.monthly * _UNIT)
 
 
 def need(needs: Needs, caller: Caller) -> None:
-    """The rows that `use` reads."""
-    for cap in _caps(caller.account, caller.livemode, LIMITS["basic"], 0):
-        needs.cap(cap)
+    """The row that `use` reads."""
+    needs.cap(Cap(caller.account, caller.livemode, METER))
 
 
 def use(tx: Tx, account: Account, amount: Money, *, param: str = "amount") -> None:
@@ -57,13 +51,10 @@ def use(tx: Tx, account: Account, amount: Money, *, param: str = "amount") -> No
     ceiling = limits.per_transfer * _UNIT
     if amount.minor > ceiling:
         raise _exceeded("per transfer", account, ceiling, ceiling, param)
-
-    def exceeded(cap: Cap, left: int) -> ApiError:
-        window = "a day" if cap.meter == DAILY else "a month"
-        return _exceeded(window, account, cap.ceiling or 0, left, param)
-
-    for cap in _caps(tx.caller.account, tx.caller.livemode, limits, tx.now):
-        tx.use(cap, amount.minor, exceeded)
+    try:
+        tx.use(_cap(tx.caller.account, tx.caller.livemode, limits), amount.minor)
+    except CapReached as reached:
+        raise _exceeded(reached.window, account, reached.ceiling, reached.left, param) from None
 
 
 def _exceeded(window: str, account: Account, ceiling: int, left: int, param: str) -> ApiError:

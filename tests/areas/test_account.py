@@ -1,0 +1,117 @@
+"""Accounts: what the operator sets, and what their holders see of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from commerce.areas.identity import account
+from commerce.kernel.errors import ApiError
+from commerce.engine.answers import Answer
+from commerce.engine.command import Command
+from commerce.engine.tx import Caller, Tx
+from commerce.kernel.address import new
+from tests.stage import NOW, Stage
+
+
+async def operated(stage: Stage, verb: Any, params: Any, *, livemode: bool = False) -> Any:
+    return await stage.app.operate(verb, params, account="", livemode=livemode)
+
+
+async def test_an_account_is_in_both_modes_with_a_wallet_in_each(stage: Stage) -> None:
+    params = account.CreateAccount(
+        name="Ada", plan="growth", capabilities=["stablecoin_issuance", "reserves_operator"]
+    )
+    made = await operated(stage, account.create, params)
+    test = await stage.in_mode(made.id, livemode=False)
+    live = await stage.in_mode(made.id, livemode=True)
+    for party, level in ((test, "premium"), (live, "basic")):
+        assert await stage.get("/account", party.key) == {
+            "id": made.id,
+            "object": "account",
+            "livemode": party.livemode,
+            "created": NOW,
+            "metadata": {},
+            "name": "Ada",
+            "plan": "growth",
+            "verification": level,
+            "capabilities": ["stablecoin_issuance", "reserves_operator"],
+            "wallet": party.wallet,
+        }
+        (event,) = await stage.events(party, made.id)
+        assert (event["type"], event["request"]["id"]) == ("account.created", None)
+        assert (await stage.get("/stablecoin/balance", party.key))["address"] == party.wallet
+    assert test.wallet != live.wallet
+    assert "_test_" not in made.id
+
+
+async def test_an_update_changes_one_mode_and_only_what_it_names(stage: Stage) -> None:
+    party = await stage.open_account()
+    live = await stage.in_mode(party.id, livemode=True)
+    before = await stage.get("/account", party.key)
+    before_live = await stage.get("/account", live.key)
+    params = account.UpdateAccount(account=party.id, plan="enterprise", verification="verified")
+    await operated(stage, account.update, params)
+    after = await stage.get("/account", party.key)
+    assert after == {**before, "plan": "enterprise", "verification": "verified"}
+    assert await stage.get("/account", live.key) == before_live
+    *_, event = await stage.events(party, party.id)
+    assert (event["type"], event["sequence"]) == ("account.updated", 2)
+    changed = {"plan": "free", "verification": "premium"}
+    assert event["data"] == {"object": after, "previous_attributes": changed}
+
+
+async def test_a_capability_given_counts_at_once_and_taken_no_more(stage: Stage) -> None:
+    party = await stage.open_account()
+    route, body = "POST /stablecoin/reserves/deposits", {"amount": "5.00"}
+    assert (await stage.ask(route, party.key, body)).status == 403
+    for capabilities, status in ((["stablecoin_issuance"], 201), ([], 403)):
+        params = account.UpdateAccount(account=party.id, capabilities=capabilities)  # type: ignore[arg-type]
+        await operated(stage, account.update, params)
+        assert (await stage.ask(route, party.key, body)).status == status
+
+
+async def test_an_unknown_account_is_not_updated(stage: Stage) -> None:
+    before = await stage.dump()
+    params = account.UpdateAccount(account="acct_" + "0" * 26, plan="growth")
+    with pytest.raises(ApiError) as refusal:
+        await operated(stage, account.update, params)
+    assert refusal.value.code == "resource_missing"
+    assert await stage.dump() == before
+
+
+@pytest.mark.parametrize(
+    ("verb", "params"),
+    [
+        (account.create, account.CreateAccount()),
+        (account.update, account.UpdateAccount(account="acct_1")),
+        (account.block, account.BlockAddress(address="nonsense", blocked=True)),
+    ],
+)
+async def test_nobody_but_the_operator_may(stage: Stage, verb: Any, params: Any) -> None:
+    party = await stage.open_account()
+    before = await stage.dump()
+
+    def run(tx: Tx) -> Answer:
+        verb(tx, params)
+        return Answer(200, b"")
+
+    with pytest.raises(ApiError) as refusal:
+        await stage.app.engine.submit(Command(Caller(party.id, False), run, lambda _: None))  # noqa: FBT003
+    assert refusal.value.code == "insufficient_permissions"
+    assert await stage.dump() == before
+
+
+async def test_blocking_checks_the_address_and_may_be_said_twice(stage: Stage) -> None:
+    with pytest.raises(ApiError) as refusal:
+        await stage.block("nonsense")
+    assert (refusal.value.code, refusal.value.param) == ("invalid_recipient", "address")
+    address = new(b"an address that is blocked twice")
+    query = "SELECT account, blocked FROM address WHERE address = $1 AND NOT livemode"
+    for blocked in (True, True, False):
+        await stage.block(address, blocked=blocked)
+        assert await stage.rows(query, address) == [{"account": None, "blocked": blocked}]
+    party = await stage.open_account()
+    await stage.block(party.wallet)
+    assert await stage.rows(query, party.wallet) == [{"account": party.id, "blocked": True}]

@@ -1,0 +1,105 @@
+"""Every endpoint there is, and how each is called so that it succeeds."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple, cast
+
+from commerce.app import MODULES, TABLES
+from commerce.areas.identity.account import Capability
+from commerce.engine.engine import Engine
+from commerce.http.idempotency import state_view
+from commerce.resource.example import Example
+from commerce.resource.registry import Endpoint, Registry
+from tests.stage import Party, Stage
+
+REGISTRY = Registry(MODULES, TABLES, [state_view(cast("Engine", None))])
+ENDPOINTS = [endpoint for endpoint, _ in REGISTRY.endpoints()]
+VERBS = [endpoint for endpoint in ENDPOINTS if endpoint.kind == "verb"]
+LISTS = [endpoint for endpoint in ENDPOINTS if endpoint.kind == "list"]
+RETRIEVES = [endpoint for endpoint in ENDPOINTS if endpoint.kind == "retrieve"]
+MAKERS = [endpoint for endpoint in VERBS if "{" not in endpoint.path]
+EVERYTHING: list[Capability] = ["stablecoin_issuance", "finance_lender", "reserves_operator"]
+KEY = "a-key-that-was-used"
+
+
+def named(endpoint: Endpoint) -> str:
+    """How a test of an endpoint is called."""
+    return endpoint.name
+
+
+def filled(endpoint: Endpoint, value: str = "x") -> str:
+    """The route of an endpoint, with one value for every parameter of its path."""
+    return re.sub(r"{\w+}", value, endpoint.name)
+
+
+class Call(NamedTuple):
+    """A request that succeeds."""
+
+    route: str
+    body: dict[str, Any] | None
+
+
+class Rehearsal(Example):
+    """The stage of examples: one account that does everything, and another one."""
+
+    def __init__(self, stage: Stage, party: Party, other: Party) -> None:
+        """Act as `party`."""
+        self.stage = stage
+        self.party = party
+        self.other = other
+        self.wallet = party.wallet
+        self.other_wallet = other.wallet
+
+    async def call(self, operation: str, /, **params: Any) -> dict[str, Any]:
+        """Call as a client would."""
+        route, body = _split(operation, params)
+        return await self.stage.done(route, self.party.key, **body)
+
+    async def fund(self, amount: str) -> None:
+        """Mint to the main wallet."""
+        await self.stage.fund(self.wallet, amount)
+
+    def name(self) -> str:
+        """A name not used before."""
+        return self.stage.name()
+
+    async def stage_of(self, endpoint: Endpoint) -> Call:
+        """Set the stage for an endpoint, and give the call that succeeds there."""
+        operation = endpoint.operation
+        if endpoint.kind == "verb":
+            assert operation is not None
+            assert operation.example is not None, f"{endpoint.name} owes an example"
+            return Call(*_split(endpoint.name, await operation.example(self)))
+        if endpoint.kind == "retrieve":
+            page = await self.stage.get(endpoint.path.removesuffix("/{id}"), self.party.key)
+            return Call(filled(endpoint, page["data"][0]["id"]), None)
+        values = {"address": self.wallet, "key": KEY}
+        return Call(re.sub(r"{(\w+)}", lambda at: values[at[1]], endpoint.name), None)
+
+    async def perform(self, endpoint: Endpoint) -> dict[str, Any]:
+        """Set the stage for an endpoint and call it."""
+        route, body = await self.stage_of(endpoint)
+        return await self.stage.done(route, self.party.key, **body or {})
+
+
+def _split(operation: str, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A route with its path filled in, and what is left for the body."""
+    names = re.findall(r"{(\w+)}", operation)
+    route = re.sub(r"{(\w+)}", lambda at: str(params[at[1]]), operation)
+    return route, {name: value for name, value in params.items() if name not in names}
+
+
+async def rehearsal(stage: Stage, *, livemode: bool = False) -> Rehearsal:
+    """A new account that does everything, beside a new other one."""
+    party = await stage.open_account(livemode=livemode, capabilities=EVERYTHING)
+    return Rehearsal(stage, party, await stage.open_account(livemode=livemode))
+
+
+async def populated(stage: Stage) -> Rehearsal:
+    """The same, in test mode, after every example has been run once: no list is empty."""
+    play = await rehearsal(stage)
+    for endpoint in VERBS:
+        await play.perform(endpoint)
+    await stage.ask("POST /api_keys", play.party.key, {"type": "public"}, Idempotency_Key=KEY)
+    return play

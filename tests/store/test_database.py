@@ -1,0 +1,218 @@
+"""What only PostgreSQL can do to a store: lose connections, refuse rows, take its time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from commerce.ledger.account import BALANCE
+from commerce.store import database as database_module
+from commerce.store.database import Database, DatabaseSession
+from commerce.store.session import (
+    CommitUnknown,
+    LockTimeout,
+    StoreUnavailable,
+    WriteRefused,
+)
+from tests.store import row
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+
+@pytest.fixture
+async def server(migrated_url: str) -> AsyncIterator["Connection"]:
+    """A connection of the test's own, beside the store's."""
+    connection = await asyncpg.connect(migrated_url)
+    yield connection
+    await connection.close()
+
+
+def process(session: DatabaseSession) -> int:
+    """The server's process behind a session."""
+    pid: int = session._connection.get_server_pid()
+    return pid
+
+
+async def kill(server: "Connection", session: DatabaseSession) -> None:
+    """End the server's process behind a session, and wait until it is gone."""
+    pid = process(session)
+    assert await server.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
+
+
+async def backend_waits_in(server: "Connection", session: DatabaseSession, event: str) -> None:
+    """Wait until the server's process behind a session waits for this."""
+    pid = process(session)
+    query = "SELECT wait_event FROM pg_stat_activity WHERE pid = $1"
+    while await server.fetchval(query, pid) != event:  # noqa: ASYNC110 - the server tells nobody
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("step", ["begin", "find", "load", "write"])
+async def test_a_killed_connection_makes_the_store_unavailable(
+    database: Database, server: "Connection", step: str
+) -> None:
+    account = row.name()
+    key = row.balance_key(account)
+    session = await database.session()
+    if step != "begin":
+        await session.begin()
+    await kill(server, session)
+    steps: dict[str, Callable[[], Awaitable[object]]] = {
+        "begin": session.begin,
+        "find": lambda: session.find(BALANCE.key, [key]),
+        "load": lambda: session.load({BALANCE.key: {key: True}}),
+        "write": lambda: session.write(row.inserted((BALANCE, row.balance(account, 1)))),
+    }
+    with pytest.raises(StoreUnavailable):
+        await steps[step]()
+    await session.rollback()
+    await session.close()
+    assert await row.amounts(database, account) == []
+
+
+async def test_a_killed_session_has_undone_its_work_and_freed_its_locks_and_lane(
+    database: Database, server: "Connection"
+) -> None:
+    account, key = row.name(), row.balance_key(row.name())
+    await row.keep(database, row.inserted((BALANCE, row.balance(key[0], 1))))
+    lost = await database.session()
+    await lost.begin()
+    await row.locked(lost, BALANCE.key, key)
+    xid = await lost.write(row.inserted((BALANCE, row.balance(account, 1))))
+    await kill(server, lost)
+    await lost.rollback()
+    assert await database.outcome(xid) == "aborted"
+    async with row.opened(database) as session:
+        assert session.lane == lost.lane
+        await session.begin()
+        assert await row.locked(session, BALANCE.key, key) == [row.balance(key[0], 1)]
+        await session.rollback()
+    assert await row.amounts(database, account) == []
+
+
+async def test_a_connection_lost_before_a_commit_took_effect_has_aborted(
+    database: Database, server: "Connection"
+) -> None:
+    account = row.name()
+    await server.execute("""
+        CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_sleep(60); RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER dawdle AFTER INSERT ON ledger_balance
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dawdle();
+    """)
+    session = await database.session()
+    await session.begin()
+    xid = await session.write(row.inserted((BALANCE, row.balance(account, 1))))
+    committing = asyncio.create_task(session.commit())
+    await backend_waits_in(server, session, "PgSleep")
+    assert await database.outcome(xid) == "running"
+    await kill(server, session)
+    with pytest.raises(CommitUnknown):
+        await committing
+    await session.close()
+    assert await database.outcome(xid) == "aborted"
+    assert await row.amounts(database, account) == []
+    await server.execute("DROP TRIGGER dawdle ON ledger_balance; DROP FUNCTION dawdle")
+
+
+@asynccontextmanager
+async def awaiting_a_standby(server: "Connection") -> AsyncIterator[None]:
+    """While this lasts commits take effect and are not answered: no standby confirms them."""
+    await server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    await server.execute("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        await server.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        await server.execute("SELECT pg_reload_conf()")
+
+
+async def test_a_connection_lost_after_a_commit_took_effect_has_committed(
+    database: Database, server: "Connection"
+) -> None:
+    account = row.name()
+    session = await database.session()
+    async with awaiting_a_standby(server):
+        await session.begin()
+        xid = await session.write(row.inserted((BALANCE, row.balance(account, 1))))
+        committing = asyncio.create_task(session.commit())
+        await backend_waits_in(server, session, "SyncRep")
+        await kill(server, session)
+        with pytest.raises(CommitUnknown):
+            await committing
+    await session.close()
+    assert await database.outcome(xid) == "committed"
+    assert await row.amounts(database, account) == [1]
+
+
+async def test_a_lock_that_is_not_given_in_time_is_told_apart_from_a_deadlock(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(database_module._SERVER_SETTINGS, "lock_timeout", "50ms")
+    account = row.name()
+    key = row.balance_key(account)
+    await row.keep(database, row.inserted((BALANCE, row.balance(account, 1))))
+    async with row.opened(database) as first, row.opened(database) as second:
+        await first.begin()
+        await row.locked(first, BALANCE.key, key)
+        await second.begin()
+        with pytest.raises(LockTimeout):
+            await row.locked(second, BALANCE.key, key)
+        await second.rollback()
+        await first.rollback()
+
+
+async def test_a_row_that_breaks_a_check_is_refused(database: Database) -> None:
+    with pytest.raises(WriteRefused):
+        await row.keep(database, row.inserted((BALANCE, row.balance(row.name(), -1))))
+
+
+async def test_a_lost_listener_listens_again_and_says_that_it_may_have_missed_something(
+    database: Database, server: "Connection"
+) -> None:
+    heard: asyncio.Queue[str | None] = asyncio.Queue()
+    async with database.listen(heard.put_nowait):
+        assert await heard.get() is None
+        await server.execute("""
+            SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()
+        """)
+        await server.execute("SELECT pg_notify('commerce', 'address:missed')")
+        assert await heard.get() is None
+        while (told := await _notified(server, heard)) != "address:heard":
+            assert told is None
+
+
+async def _notified(server: "Connection", heard: asyncio.Queue[str | None]) -> str | None:
+    """Announce until somebody is there to hear it."""
+    await server.execute("SELECT pg_notify('commerce', 'address:heard')")
+    try:
+        return await asyncio.wait_for(heard.get(), 0.2)
+    except TimeoutError:
+        return None
+
+
+async def test_a_pool_survives_the_loss_of_its_connections(
+    database: Database, server: "Connection"
+) -> None:
+    assert await database.ready()
+    await server.execute("""
+        SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()
+    """)
+    answers = [await database.ready() for _ in range(3)]
+    assert answers[-1]
+
+
+async def test_a_server_that_is_not_there_is_not_ready(migrated_url: str) -> None:
+    nowhere = Database(migrated_url.replace("host=", "host=/nowhere"))
+    assert not await nowhere.ready()
+    with pytest.raises(StoreUnavailable):
+        await nowhere.session()
+    async with nowhere.listen(lambda _: None):
+        await row.settle()
+    await nowhere.close()
