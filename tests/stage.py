@@ -63,11 +63,10 @@ class Party(NamedTuple):
 class Stage:
     """One app on one database, under a clock that moves when told to."""
 
-    def __init__(self, app: App, url: str, clock: FixedClock, settings: Settings) -> None:
+    def __init__(self, app: App, url: str, clock: FixedClock) -> None:
         self.app = app
         self.url = url
         self.clock = clock
-        self.settings = settings
         self._names = itertools.count(1)
         self._connection: asyncpg.Connection[asyncpg.Record]
 
@@ -258,7 +257,7 @@ async def staged(postgres_url: str) -> AsyncIterator[Stage]:
         clock = FixedClock(NOW * 1000)
         settings = Settings(data_dir=Path("nowhere"), network="both")
         app = app_over(url, settings, clock)
-        async with app.running(), Stage(app, url, clock, settings).connected() as stage:
+        async with app.running(), Stage(app, url, clock).connected() as stage:
             yield stage
     finally:
         await server.execute(f"DROP DATABASE {name} WITH (FORCE)")

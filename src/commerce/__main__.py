@@ -23,7 +23,14 @@ from commerce.kernel.errors import ApiError
 from commerce.ledger.audit import audit
 from commerce.resource.noun import encode_money
 from commerce.resource.operation import encode
-from commerce.server import ServerError, apply_migrations, connect, database_url, make_app, serve
+from commerce.server import (
+    ServerError,
+    apply_migrations,
+    connected,
+    database_url,
+    running_app,
+    serve,
+)
 from commerce.settings import Settings, SettingsError
 from commerce.store.embedded import EmbeddedError
 from commerce.store.migrate import MigrationError
@@ -66,7 +73,7 @@ def serve_command(
 
 def _announce(base_url: str, sandbox: Path) -> None:
     print(f"Commerce Network is ready at {base_url}")
-    print(f"Specification: {base_url}/openapi.json   Errors: {base_url}/docs/errors")
+    print(f"Specification: {base_url}/openapi.json   Errors: {base_url}/docs/errors", flush=True)
     if sandbox.exists():
         print(f"Sandbox account and keys: {sandbox}", flush=True)
 
@@ -93,11 +100,8 @@ def verify_command(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     url = database_url(_settings(data_dir=data_dir))
 
     async def run() -> Any:
-        connection = await connect(url)
-        try:
+        async with connected(url) as connection:
             return await audit(connection)
-        finally:
-            await connection.close()
 
     report = asyncio.run(run())
     if as_json:
@@ -278,10 +282,10 @@ def _convert(type_: type[Any], given: dict[str, Any]) -> Any:
 def _with_app(data_dir: Path | None, work: Callable[[App], Any]) -> Any:
     """Do something with the product, beside a server that may be running."""
     settings = _settings(data_dir=data_dir)
+    log.configure(settings.log_level, settings.log_format)
 
     async def run() -> Any:
-        app = make_app(settings, database_url(settings), settings.base_url or "")
-        async with app.running():
+        async with running_app(settings, database_url(settings), settings.base_url or "") as app:
             return await work(app)
 
     return asyncio.run(run())
@@ -333,13 +337,13 @@ def main() -> None:
     try:
         cli(standalone_mode=True)
     except (ServerError, SettingsError, EmbeddedError, MigrationError, StoreUnavailable) as error:
-        log.write_out()
         print(f"commerce: {error}", file=sys.stderr)
         sys.exit(EXIT_UNUSABLE)
     except ApiError as error:
-        log.write_out()
         print(f"commerce: {error.message}", file=sys.stderr)
         sys.exit(EXIT_WRONG)
+    finally:
+        log.write_out()
 
 
 if __name__ == "__main__":

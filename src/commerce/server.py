@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import os
@@ -9,12 +10,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import structlog
 import uvicorn
 import uvloop
@@ -22,13 +25,20 @@ import uvloop
 from commerce import log
 from commerce.app import App
 from commerce.areas.identity import account, api_key
-from commerce.settings import Settings, load_master_key
+from commerce.settings import KEY_FILE, Settings, load_master_key
+from commerce.store import key_check
 from commerce.store.database import Database
 from commerce.store.embedded import EmbeddedPostgres, lock_data_dir, running_url
 from commerce.store.migrate import migrate, pending
 
 SHUTDOWN_SECONDS_MAX = 10
+CONNECT_TIMEOUT_SECONDS = 10
+WATCH_SECONDS = 0.1
+"""How often the parent of several API processes looks after them."""
 BACKLOG = 2048
+
+OTHERWISE = "or what it sealed stays closed"
+DATABASE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 logger = structlog.get_logger("commerce.server")
 
@@ -39,6 +49,8 @@ class ServerError(Exception):
 
 def serve(settings: Settings, announce: Any) -> None:
     """Serve until told to stop. Raises `ServerError` and the store's one-line errors."""
+    # Told so before there is anything to stop, leave as after an error: PostgreSQL goes too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     listening = _listen(settings)
     with listening, _database(settings) as url:
         base_url = settings.base_url or _base_url(settings, listening)
@@ -94,21 +106,65 @@ def database_url(settings: Settings) -> str:
     return url
 
 
-async def connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
-    """A plain connection; raises `ServerError`."""
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A plain connection. Raises `ServerError` for whatever the database has to say against it."""
     try:
-        return await asyncpg.connect(url, timeout=10)
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise ServerError(f"cannot reach the database: {error}") from None
+        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS)
+    except ValueError:
+        # What is wrong with it might show a part of the password.
+        raise ServerError("COMMERCE_DATABASE_URL is no URL of a PostgreSQL database") from None
+    except DATABASE_ERRORS as error:
+        raise ServerError(f"cannot reach the database: {_reason(error)}") from None
+    try:
+        yield connection
+    except DATABASE_ERRORS as error:
+        raise ServerError(f"cannot use the database: {_reason(error)}") from None
+    finally:
+        await connection.close()
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 async def apply_migrations(url: str, *, check: bool = False) -> list[str]:
     """Apply the migrations that wait (or only name them). Raises `MigrationError`."""
-    connection = await connect(url)
-    try:
+    async with connected(url) as connection:
         return await (pending(connection) if check else migrate(connection))
-    finally:
-        await connection.close()
+
+
+@asynccontextmanager
+async def running_app(settings: Settings, url: str, base_url: str) -> AsyncIterator[App]:
+    """The product, running over a database that has our schema and knows our master key.
+
+    Raises `ServerError` where it has not, or knows another.
+    """
+    async with connected(url) as connection:
+        waiting = await pending(connection)
+        if waiting:
+            raise ServerError(f"the database lacks {waiting[0]}: run `commerce migrate`")
+        await _check_master_key(settings, connection)
+    async with make_app(settings, url, base_url).running() as app:
+        yield app
+
+
+async def _check_master_key(
+    settings: Settings, connection: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """Refuse another master key than the database's: it would open none of what was sealed."""
+    path = settings.data_dir / KEY_FILE
+    # A new key is for a new database; beside an old one it would only take the old key's place.
+    if _has_no_key(settings) and await key_check.is_claimed(connection):
+        raise ServerError(f"the master key {path} is missing: put it back, {OTHERWISE}")
+    master_key = load_master_key(settings.data_dir, settings.master_key)
+    if not await key_check.claim(connection, master_key.fingerprint("database", b"")):
+        where = path if settings.master_key is None else "COMMERCE_MASTER_KEY"
+        raise ServerError(f"{where} is not this database's master key: put that back, {OTHERWISE}")
+
+
+def _has_no_key(settings: Settings) -> bool:
+    return settings.master_key is None and not os.path.lexists(settings.data_dir / KEY_FILE)
 
 
 def make_app(settings: Settings, url: str, base_url: str) -> App:
@@ -121,7 +177,7 @@ def make_app(settings: Settings, url: str, base_url: str) -> App:
 async def _prepare(settings: Settings, url: str, base_url: str) -> None:
     """Migrate, and see that the sandbox's file tells the truth."""
     await apply_migrations(url)
-    async with make_app(settings, url, base_url).running() as app:
+    async with running_app(settings, url, base_url) as app:
         if settings.network != "production":
             await _write_sandbox(app, settings.data_dir / "sandbox.json", base_url)
 
@@ -173,8 +229,14 @@ async def _make_sandbox(app: App) -> dict[str, str]:
     return {"base_url": "", "account": made.id, "wallet": made.wallet, **keys}
 
 
-async def _work(settings: Settings, url: str, base_url: str, listening: socket.socket) -> None:
-    """Serve the API in this process until a signal says stop."""
+async def _work(
+    settings: Settings,
+    url: str,
+    base_url: str,
+    listening: socket.socket,
+    parent: int | None = None,
+) -> None:
+    """Serve the API in this process until a signal says stop, or the parent's pipe closes."""
     app = make_app(settings, url, base_url)
     config = uvicorn.Config(
         app.http,
@@ -190,10 +252,14 @@ async def _work(settings: Settings, url: str, base_url: str, listening: socket.s
     )
     async with app.running():
         _spare_the_collector()
-        # uvicorn stops on these, and raises them again once it has: to us that is no news.
+        server = uvicorn.Server(config)
+        # uvicorn takes these itself while it serves; one that comes before or after, or that it
+        # raises again when it has stopped, is to stop no more than uvicorn.
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
-        await uvicorn.Server(config).serve(sockets=[listening])
+            signal.signal(number, server.handle_exit)
+        if parent is not None:
+            _stop_without(parent, server)
+        await server.serve(sockets=[listening])
     logger.info("stopped", pid=os.getpid(), **vars(app.engine.tally))
     log.write_out()
 
@@ -209,24 +275,37 @@ def _spare_the_collector() -> None:
     gc.set_threshold(50_000, 50, 100)
 
 
+def _stop_without(parent: int, server: uvicorn.Server) -> None:
+    """Stop when the parent is gone, which closes its end of this pipe however it went.
+
+    Orphans would hold the port, and go on serving beside the next server.
+    """
+    loop = asyncio.get_running_loop()
+
+    def gone() -> None:
+        loop.remove_reader(parent)
+        server.should_exit = True
+
+    loop.add_reader(parent, gone)
+
+
 def _supervise(settings: Settings, url: str, base_url: str, listening: socket.socket) -> None:
     """Run the API processes, start again what dies, and pass on the signal to stop."""
-    listening.set_inheritable(True)
-    command = [sys.executable, "-m", "commerce.server", str(listening.fileno()), url, base_url]
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stopping.append(number))
-    environment = {**os.environ, **settings.environment()}
     workers: list[subprocess.Popen[bytes]] = []
+    # A command line is everybody's to read, and a URL may hold a password: both go unseen.
+    ours = msgspec.structs.replace(settings, database_url=url, base_url=base_url)
+    environment = {**os.environ, **ours.environment()}
     while not stopping:
-        workers = [worker for worker in workers if worker.poll() is None]
+        dead = [worker for worker in workers if worker.poll() is not None]
+        for worker in dead:
+            logger.warning("worker_died", pid=worker.pid, status=worker.returncode)
+            workers.remove(worker)
         while len(workers) < settings.workers:
-            workers.append(
-                subprocess.Popen(  # noqa: S603 - this program itself
-                    command, pass_fds=[listening.fileno()], env=environment
-                )
-            )
-        signal.sigtimedwait([signal.SIGCHLD], 0.5)
+            workers.append(_start_worker(listening, environment))
+        time.sleep(WATCH_SECONDS)
     for worker in workers:
         worker.terminate()
     for worker in workers:
@@ -236,13 +315,27 @@ def _supervise(settings: Settings, url: str, base_url: str, listening: socket.so
             worker.kill()
 
 
-def _worker(descriptor: str, url: str, base_url: str) -> None:
+def _start_worker(listening: socket.socket, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    descriptor = listening.fileno()
+    return subprocess.Popen(  # noqa: S603 - this program itself
+        [sys.executable, "-m", "commerce.server", str(descriptor)],
+        pass_fds=[descriptor],
+        stdin=subprocess.PIPE,
+        env=environment,
+    )
+
+
+def _worker(descriptor: int) -> None:
     """One API process of several, on the socket that its parent listens on."""
     settings = Settings.load(os.environ)
+    assert settings.database_url is not None
+    assert settings.base_url is not None
     log.configure(settings.log_level, settings.log_format)
-    with suppress(KeyboardInterrupt), socket.socket(fileno=int(descriptor)) as listening:
-        uvloop.run(_work(settings, url, base_url, listening))
+    with socket.socket(fileno=descriptor) as listening:
+        parent = sys.stdin.fileno()
+        url, base_url = settings.database_url, settings.base_url
+        uvloop.run(_work(settings, url, base_url, listening, parent))
 
 
 if __name__ == "__main__":
-    _worker(*sys.argv[1:])
+    _worker(int(sys.argv[1]))

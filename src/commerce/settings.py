@@ -14,6 +14,8 @@ from commerce.kernel.docstring import field_docs
 from commerce.kernel.master_key import MasterKey
 
 PREFIX = "COMMERCE_"
+KEY_FILE = "master.key"
+"""Where the master key is kept in the data folder."""
 KEY_FILE_BYTES_MAX = 1024
 SECRET_FIELDS = frozenset({"database_url", "master_key"})
 
@@ -156,7 +158,7 @@ def load_master_key(data_dir: Path, configured: str | None) -> MasterKey:
     """
     if configured is not None:
         return _parsed(configured, _variable("master_key"))
-    path = data_dir / "master.key"
+    path = data_dir / KEY_FILE
     try:
         if not os.path.lexists(path):
             _generate(path)

@@ -258,6 +258,14 @@ CREATE UNIQUE INDEX api_key_hash ON api_key (hash);
 
 CREATE UNIQUE INDEX event_object ON event (account, livemode, object_id, sequence);
 
+-- The fingerprint of the master key that sealed what is sealed here: one row.
+CREATE TABLE master_key (
+    only        boolean NOT NULL DEFAULT true,
+    fingerprint bytea   NOT NULL,
+    CHECK (only),
+    PRIMARY KEY (only)
+);
+
 -- Each transaction's entries sum to zero in each currency. They arrive in one statement, so the
 -- check runs once a statement, over what the statement inserted.
 CREATE FUNCTION ledger_entry_balanced() RETURNS trigger LANGUAGE plpgsql AS $$

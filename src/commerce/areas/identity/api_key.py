@@ -167,6 +167,12 @@ async def principal(reader: Reader, hash_: bytes) -> Principal | None:
     )
 
 
+def _need_own(needs: Needs, caller: Caller, _: Params) -> None:
+    """The key that `_refuse_widening` reads."""
+    if caller.key is not None:
+        needs.row(TABLE.key, (caller.account, caller.livemode, caller.key))
+
+
 async def example(example: Example) -> dict[str, object]:
     """A key that may read balances and make transfers, and nothing else."""
     scopes = ["stablecoin:read", "stablecoin:transfer"]
@@ -185,6 +191,7 @@ async def one_example(example: Example) -> dict[str, object]:
     scope="keys:write",
     params=CreateApiKey,
     secret=True,
+    needs=_need_own,
     example=example,
 )
 def create(tx: Tx, params: CreateApiKey) -> ApiKey:
@@ -241,13 +248,18 @@ def _need_one(needs: Needs, caller: Caller, params: OneApiKey | RollApiKey) -> N
     needs.row(TABLE.key, (caller.account, caller.livemode, params.id), lock=True)
 
 
+def _need_roll(needs: Needs, caller: Caller, params: RollApiKey) -> None:
+    _need_own(needs, caller, params)
+    _need_one(needs, caller, params)
+
+
 @operation(
     ApiKey,
     "POST /api_keys/{id}/roll",
     scope="keys:write",
     params=RollApiKey,
     secret=True,
-    needs=_need_one,
+    needs=_need_roll,
     example=one_example,
 )
 def roll(tx: Tx, params: RollApiKey) -> ApiKey:

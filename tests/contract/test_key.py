@@ -1,0 +1,127 @@
+"""Keys and scopes, on every endpoint there is."""
+
+from __future__ import annotations
+
+import pytest
+
+from commerce.areas.identity import api_key
+from commerce.resource.access import SCOPES, Scope
+from commerce.resource.registry import Endpoint
+from commerce.settings import Settings
+from tests.contract import refusal
+from tests.contract.surface import ENDPOINTS, Rehearsal, filled, named
+from tests.stage import NOW, Stage, app_over
+
+SCOPED = [endpoint for endpoint in ENDPOINTS if not endpoint.access.any_key]
+EXAMPLES: list[Scope] = ["stablecoin:read", "stablecoin:transfer"]
+"""What the examples that make keys hand on."""
+
+
+@pytest.fixture(scope="module")
+async def dead(stage: Stage, play: Rehearsal) -> dict[str, str]:
+    """Keys that open nothing any more, by the code that says why."""
+    revoked = await play.call("POST /api_keys", type="secret")
+    await play.call("DELETE /api_keys/{id}", id=revoked["id"])
+    expired = await play.call("POST /api_keys", type="secret", expires_at=NOW + 1)
+    stage.clock.advance(1)
+    unknown = api_key._secret("secret", b"\x07" * 20, livemode=False)
+    return {
+        "api_key_revoked": revoked["secret"],
+        "api_key_expired": expired["secret"],
+        "api_key_invalid": unknown,
+    }
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=named)
+async def test_without_a_good_key_nothing_answers(
+    stage: Stage, play: Rehearsal, dead: dict[str, str], endpoint: Endpoint
+) -> None:
+    route = filled(endpoint)
+    refusal.is_(await stage.ask(route, None), 401, "api_key_missing")
+    good = play.party.key
+    for wrong in (
+        *("", "Bearer", "Bearer ", f"Basic {good}", good, f"Token {good}"),
+        *(f"Bearer {good[:-1]}", f"Bearer {good}x", f"Bearer {good} {good}", "Bearer é€"),
+        f"Bearer {good.swapcase()}",
+    ):
+        reply = await stage.ask(route, None, Authorization=wrong)
+        refusal.is_(reply, 401, "api_key_invalid")
+    for code, secret in dead.items():
+        reply = await stage.ask(route, secret)
+        refusal.is_(reply, 401, code)
+        assert reply.headers["www-authenticate"] == "Bearer"
+        assert secret not in reply.body.decode()
+
+
+async def test_the_scheme_is_read_in_any_case(stage: Stage, play: Rehearsal) -> None:
+    for scheme in ("Bearer", "bearer", "BEARER"):
+        reply = await stage.ask("GET /account", None, Authorization=f"{scheme} {play.party.key}")
+        assert reply.status == 200
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=named)
+async def test_a_public_key_may_call_nothing_yet(
+    stage: Stage, play: Rehearsal, endpoint: Endpoint
+) -> None:
+    public = await stage.make_key(play.party, "public")
+    refusal.is_(await stage.ask(filled(endpoint), public), 403, "key_type_not_allowed")
+
+
+def beside(scope: str) -> list[Scope]:
+    """Every scope but this one and what implies it."""
+    group, _, verb = scope.partition(":")
+    implying = {scope, f"{group}:write"} if verb == "read" else {scope}
+    return [each for each in SCOPES if each not in implying]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("endpoint", SCOPED, ids=named)
+async def test_a_restricted_key_needs_the_scope_and_is_told_which(
+    stage: Stage, play: Rehearsal, endpoint: Endpoint
+) -> None:
+    scope = endpoint.access.scope
+    assert scope in SCOPES
+    others = await stage.make_key(play.party, "restricted", beside(scope))
+    reply = await stage.ask(filled(endpoint), others)
+    refusal.is_(reply, 403, "insufficient_permissions")
+    assert f"'{scope}'" in reply.error["message"]
+
+    route, body = await play.stage_of(endpoint)
+    own = await stage.make_key(play.party, "restricted", [scope, *EXAMPLES])  # type: ignore[list-item]
+    reply = await stage.ask(route, own, body)
+    assert reply.status in (200, 201), reply.body
+
+
+@pytest.mark.parametrize("endpoint", SCOPED, ids=named)
+async def test_write_implies_read(stage: Stage, play: Rehearsal, endpoint: Endpoint) -> None:
+    group, _, verb = endpoint.access.scope.partition(":")
+    if verb != "read" or f"{group}:write" not in SCOPES:
+        return
+    route, _ = await play.stage_of(endpoint)
+    writer = await stage.make_key(play.party, "restricted", [f"{group}:write"])  # type: ignore[list-item]
+    assert (await stage.ask(route, writer)).status == 200
+
+
+async def test_what_any_key_may_call_needs_no_scope(stage: Stage, play: Rehearsal) -> None:
+    unscoped = [endpoint for endpoint in ENDPOINTS if endpoint.access.any_key]
+    assert [endpoint.name for endpoint in unscoped] == ["GET /idempotency_keys/{key}"]
+    key = await stage.make_key(play.party, "restricted", ["products:read"])
+    route, _ = await play.stage_of(unscoped[0])
+    assert (await stage.ask(route, key)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("network", "takes"), [("testnet", False), ("production", True), ("both", None)]
+)
+async def test_a_network_takes_the_keys_of_its_mode_only(
+    stage: Stage, play: Rehearsal, network: str, takes: bool | None
+) -> None:
+    live = await stage.in_mode(play.party.id, livemode=True)
+    settings = Settings(network=network)  # type: ignore[arg-type]
+    app = app_over(stage.url, settings, stage.clock)
+    async with app.running():
+        for party in (play.party, live):
+            reply = await Stage(app, stage.url, stage.clock).ask("GET /account", party.key)
+            if takes in (None, party.livemode):
+                assert reply.json["livemode"] is party.livemode
+            else:
+                refusal.is_(reply, 401, "livemode_mismatch")
