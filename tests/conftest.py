@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from commerce.store.embedded import EmbeddedPostgres
+from tests.process import Serve, servers
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +33,14 @@ def data_dir() -> Iterator[Path]:
     folder = reachable_folder()
     yield folder / "data"
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def serve(data_dir: Path) -> Iterator[Serve]:
+    """Starts servers on folders beside `data_dir`; they are gone when it goes."""
+    assert not data_dir.exists()
+    with servers() as serve:
+        yield serve
 
 
 @pytest.fixture(scope="session")

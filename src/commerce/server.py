@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import json
 import os
@@ -32,6 +33,7 @@ from commerce.store.embedded import EmbeddedPostgres, lock_data_dir, running_url
 from commerce.store.migrate import migrate, pending
 
 SHUTDOWN_SECONDS_MAX = 10
+ORPHAN_SECONDS_MAX = 10
 CONNECT_TIMEOUT_SECONDS = 10
 WATCH_SECONDS = 0.1
 """How often the parent of several API processes looks after them."""
@@ -63,16 +65,31 @@ def serve(settings: Settings, announce: Any) -> None:
 
 
 def _listen(settings: Settings) -> socket.socket:
+    """The port, opened. Raises `ServerError`.
+
+    API processes of a server that was killed need a moment to notice and leave the port.
+    """
+    deadline = time.monotonic() + (ORPHAN_SECONDS_MAX if settings.workers > 1 else 0)
+    while True:
+        try:
+            return _bound(settings)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
+                where = f"{settings.host}:{settings.port}"
+                raise ServerError(f"cannot listen on {where}: {error.strerror}") from None
+        time.sleep(WATCH_SECONDS)
+
+
+def _bound(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((settings.host, settings.port))
-    except OSError as error:
+        listening.listen(BACKLOG)
+    except OSError:
         listening.close()
-        where = f"{settings.host}:{settings.port}"
-        raise ServerError(f"cannot listen on {where}: {error.strerror}") from None
-    listening.listen(BACKLOG)
+        raise
     return listening
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -80,28 +81,38 @@ def _schema(type_: type[Any]) -> dict[str, Any]:
     return {"description": type_.__name__}
 
 
-def _describe(schemas: dict[str, Any], types: list[type[Any]]) -> None:
+def _describe(schemas: dict[str, Any], types: Sequence[type[Any]]) -> None:
     """Add the docstrings under fields, and leave out what is hidden."""
+    for cls in _with_parts(types):
+        properties = schemas.get(cls.__name__, {}).get("properties", {})
+        docs = field_docs(cls)
+        for field, shown in zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True):
+            if field in docs and shown in properties:
+                properties[shown] = {**properties[shown], "description": docs[field]}
+        spec = vars(cls).get("__noun__")
+        if isinstance(spec, Spec):
+            for name in spec.hidden:
+                properties.pop(name, None)
+            schemas[cls.__name__]["required"] = list(properties)
+
+
+def _with_parts(types: Sequence[type[Any]]) -> list[type[Any]]:
+    """Structs, and the structs that their fields are made of."""
+    found: dict[type[Any], None] = {}
     waiting = list(types)
     while waiting:
         cls = waiting.pop()
-        for parent in cls.__mro__:
-            schema = schemas.get(parent.__name__)
-            if schema is None or "properties" not in schema:
-                continue
-            docs = field_docs(cls)
-            names = zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)
-            for field, shown in names:
-                if field in docs and shown in schema["properties"]:
-                    schema["properties"][shown].setdefault("description", docs[field])
-            break
-        spec = vars(cls).get("__noun__")
-        if isinstance(spec, Spec):
-            schema = schemas[cls.__name__]
-            for name in spec.hidden:
-                schema["properties"].pop(name, None)
-            shown_names = schema["properties"]
-            schema["required"] = list(shown_names)
+        if cls not in found:
+            found[cls] = None
+            hints = get_type_hints(cls).values()
+            inner = [part for hint in hints for part in (hint, *get_args(hint))]
+            waiting += [part for part in inner if _is_struct(part)]
+    return list(found)
+
+
+def _is_struct(part: Any) -> bool:
+    """Whether a type is a msgspec struct."""
+    return isinstance(part, type) and issubclass(part, msgspec.Struct)
 
 
 def _operation(endpoint: Endpoint, path: str, schemas: dict[str, Any]) -> dict[str, Any]:

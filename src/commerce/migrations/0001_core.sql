@@ -260,10 +260,10 @@ CREATE UNIQUE INDEX event_object ON event (account, livemode, object_id, sequenc
 
 -- The fingerprint of the master key that sealed what is sealed here: one row.
 CREATE TABLE master_key (
-    only        boolean NOT NULL DEFAULT true,
+    single      boolean NOT NULL DEFAULT true,
     fingerprint bytea   NOT NULL,
-    CHECK (only),
-    PRIMARY KEY (only)
+    CHECK (single),
+    PRIMARY KEY (single)
 );
 
 -- Each transaction's entries sum to zero in each currency. They arrive in one statement, so the

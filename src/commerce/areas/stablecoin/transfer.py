@@ -81,6 +81,8 @@ class CreateTransfer(Params, frozen=True, kw_only=True):
     """Your words to it, up to 256 characters."""
     priority: Priority = "medium"
     """Kept and returned; it does not change the order."""
+    idempotency_key: str | None = None
+    """The same as the Idempotency-Key header."""
     metadata: Metadata = {}
     """Pairs of your own."""
 

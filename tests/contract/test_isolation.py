@@ -1,0 +1,88 @@
+"""Accounts and modes see nothing of each other, and ids of another kind open nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from commerce.resource.registry import Endpoint
+from tests.contract import refusal
+from tests.contract.surface import ENDPOINTS, LISTS, RETRIEVES, Rehearsal, named, rehearsal
+from tests.stage import Stage
+
+NAMING = [endpoint for endpoint in ENDPOINTS if "{id}" in endpoint.path]
+
+
+@pytest.mark.parametrize("endpoint", NAMING, ids=named)
+async def test_the_object_of_another_account_is_missing(
+    stage: Stage, play: Rehearsal, endpoint: Endpoint
+) -> None:
+    route, body = await play.stage_of(endpoint)
+    before = await stage.dump()
+    reply = await stage.ask(route, play.other.key, body)
+    refusal.is_(reply, 404, "resource_missing", "id")
+    assert "mode" not in reply.error["message"]
+    assert await stage.dump() == before
+
+
+@pytest.mark.parametrize("endpoint", RETRIEVES, ids=named)
+async def test_a_test_object_is_missing_in_live_mode_and_the_message_says_so(
+    stage: Stage, play: Rehearsal, endpoint: Endpoint
+) -> None:
+    live = await stage.in_mode(play.party.id, livemode=True)
+    route, _ = await play.stage_of(endpoint)
+    reply = await stage.ask(route, live.key)
+    refusal.is_(reply, 404, "resource_missing", "id")
+    says = "It exists in test mode, but a live mode key was used."
+    assert says in reply.error["message"]
+
+
+@pytest.mark.parametrize(
+    "endpoint", [each for each in NAMING if each.kind == "verb"], ids=named
+)
+async def test_a_verb_does_not_reach_a_live_object_from_test_mode(
+    stage: Stage, endpoint: Endpoint
+) -> None:
+    live = await rehearsal(stage, livemode=True)
+    test = await stage.in_mode(live.party.id, livemode=False)
+    route, body = await live.stage_of(endpoint)
+    before = await stage.dump()
+    reply = await stage.ask(route, test.key, body)
+    refusal.is_(reply, 404, "resource_missing", "id")
+    says = "It exists in live mode, but a test mode key was used."
+    assert says in reply.error["message"]
+    assert await stage.dump() == before
+
+
+@pytest.mark.parametrize("endpoint", NAMING, ids=named)
+async def test_an_id_of_another_kind_is_missing(
+    stage: Stage, play: Rehearsal, endpoint: Endpoint
+) -> None:
+    noun = endpoint.noun or (endpoint.operation and endpoint.operation.returns)
+    assert noun is not None
+    prefix = noun.__noun__.prefix  # type: ignore[attr-defined]
+    others = []
+    for kind in LISTS:
+        for thing in (await stage.get(kind.path, play.party.key))["data"]:
+            others += [thing["id"]] * (not thing["id"].startswith(f"{prefix}_"))
+    before = await stage.dump()
+    for id_ in {id_.partition("_")[0]: id_ for id_ in others}.values():
+        route = endpoint.name.replace("{id}", id_)
+        refusal.is_(await stage.ask(route, play.party.key), 404, "resource_missing", "id")
+    assert await stage.dump() == before
+
+
+@pytest.mark.parametrize("endpoint", LISTS, ids=named)
+async def test_a_list_holds_the_callers_own_objects_in_its_mode_only(
+    stage: Stage, play: Rehearsal, endpoint: Endpoint
+) -> None:
+    async def ids(key: str) -> set[str]:
+        page = await stage.get(f"{endpoint.path}?limit=100", key)
+        return {thing["id"] for thing in page["data"]}
+
+    live = await stage.in_mode(play.party.id, livemode=True)
+    own = await ids(play.party.key)
+    assert own
+    assert own.isdisjoint(await ids(play.other.key))
+    assert own.isdisjoint(await ids(live.key))
+    for thing in (await stage.get(endpoint.path, play.party.key))["data"]:
+        assert thing["livemode"] is False
