@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 
 import pytest
 
@@ -115,7 +116,7 @@ async def test_requests_sent_at_once_have_one_effect(stage: Stage, play: Rehears
     replies = await asyncio.gather(*sends)
     assert {(reply.status, reply.body) for reply in replies} == {(201, replies[0].body)}
     assert sum("idempotent-replayed" in reply.headers for reply in replies) == 19
-    gained = float(await stage.available(play.other)) - float(before)
+    gained = Decimal(await stage.available(play.other)) - Decimal(before)
     assert gained == 5
 
 

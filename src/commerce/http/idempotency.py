@@ -59,6 +59,8 @@ def read(
         return None
     if not (1 <= len(key) <= LENGTH_MAX and key.isascii() and key.isprintable()):
         raise ApiError("idempotency_key_invalid")
+    if in_body is not None:
+        params = msgspec.structs.replace(params, idempotency_key=None)
     asked = f"{operation.method} {operation.path}\n".encode() + _ENCODER.encode(params)
     return IdempotencyKey(key, master_key.fingerprint("request", asked))
 
