@@ -32,7 +32,7 @@ async def test_every_route_of_the_router_is_in_it_and_no_other(document: dict[st
     assert listed == routes
 
 
-async def test_every_reference_leads_somewhere_and_every_schema_is_used(
+async def test_every_reference_leads_somewhere(
     document: dict[str, Any],
 ) -> None:
     used = set(schema.references(document))
