@@ -36,7 +36,7 @@ async def climb(stage: Stage, route: str, key: str, *rungs: Rung) -> None:
     assert await stage.dump() == before
 
 
-async def refused(
+async def refused(  # noqa: PLR0913, PLR0917 - all that a refused request consists of
     stage: Stage, route: str, key: str, body: dict[str, Any], status: int, code: str, says: str = ""
 ) -> None:
     """See that one request is refused so, and that nothing is left behind."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import asyncpg
+import msgspec
 
 from commerce.app import App
 from commerce.areas.identity import account, api_key
@@ -19,6 +20,7 @@ from commerce.kernel.clock import FixedClock
 from commerce.kernel.master_key import MasterKey
 from commerce.ledger.audit import audit
 from commerce.resource.access import KeyType, Scope
+from commerce.resource.parameter import Moment
 from commerce.settings import Settings
 from commerce.store.database import Database
 from commerce.store.migrate import migrate
@@ -121,7 +123,8 @@ class Stage:
         if body is not None:
             given.append((b"content-type", b"application/json"))
         given += [
-            (name.replace("_", "-").lower().encode(), text.encode()) for name, text in headers.items()
+            (name.replace("_", "-").lower().encode(), text.encode())
+            for name, text in headers.items()
         ]
         text = body if isinstance(body, str) else "" if body is None else json.dumps(body)
         raw_path = f"/v1{path}".encode()
@@ -151,7 +154,9 @@ class Stage:
     ) -> Party:
         """A new account with a secret key in one mode."""
         params = account.CreateAccount(verification=verification, capabilities=capabilities or [])
-        made: Account = await self.app.operate(account.create, params, account="", livemode=livemode)
+        made: Account = await self.app.operate(
+            account.create, params, account="", livemode=livemode
+        )
         return await self.in_mode(made.id, livemode=livemode)
 
     async def in_mode(self, account_id: str, *, livemode: bool) -> Party:
@@ -163,14 +168,14 @@ class Stage:
         self,
         party: Party,
         type_: KeyType,
-        scopes: list[Scope] | None = None,
+        scopes: Iterable[str] = (),
         expires_at: int | None = None,
     ) -> str:
         """A key of an account, as the command line makes one."""
         params = api_key.CreateApiKey(
             type=type_,
-            scopes=scopes or [],
-            expires_at=None if expires_at is None else api_key.Moment(expires_at),
+            scopes=msgspec.convert(list(scopes), list[Scope]),
+            expires_at=None if expires_at is None else Moment(expires_at),
         )
         made = await self.app.operate(
             api_key.create, params, account=party.id, livemode=party.livemode

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from commerce.areas.identity import account
-from commerce.kernel.errors import ApiError
+from commerce.areas.identity.account import Capability
 from commerce.engine.answers import Answer
 from commerce.engine.command import Command
 from commerce.engine.tx import Caller, Tx
 from commerce.kernel.address import new
+from commerce.kernel.errors import ApiError
 from tests.stage import NOW, Stage
 
 
@@ -66,8 +67,9 @@ async def test_a_capability_given_counts_at_once_and_taken_no_more(stage: Stage)
     party = await stage.open_account()
     route, body = "POST /stablecoin/reserves/deposits", {"amount": "5.00"}
     assert (await stage.ask(route, party.key, body)).status == 403
-    for capabilities, status in ((["stablecoin_issuance"], 201), ([], 403)):
-        params = account.UpdateAccount(account=party.id, capabilities=capabilities)  # type: ignore[arg-type]
+    turns: list[tuple[list[Capability], int]] = [(["stablecoin_issuance"], 201), ([], 403)]
+    for capabilities, status in turns:
+        params = account.UpdateAccount(account=party.id, capabilities=capabilities)
         await operated(stage, account.update, params)
         assert (await stage.ask(route, party.key, body)).status == status
 
@@ -97,8 +99,9 @@ async def test_nobody_but_the_operator_may(stage: Stage, verb: Any, params: Any)
         verb(tx, params)
         return Answer(200, b"")
 
+    caller = Caller(account=party.id, livemode=False)
     with pytest.raises(ApiError) as refusal:
-        await stage.app.engine.submit(Command(Caller(party.id, False), run, lambda _: None))  # noqa: FBT003
+        await stage.app.engine.submit(Command(caller, run, lambda _: None))
     assert refusal.value.code == "insufficient_permissions"
     assert await stage.dump() == before
 

@@ -90,7 +90,7 @@ async def test_guards_stand_in_order_and_a_refusal_leaves_nothing_behind(
     )
 
 
-async def test_only_an_issuer_mints(stage: Stage, issuer: Party) -> None:
+async def test_only_an_issuer_mints(stage: Stage) -> None:
     stranger = await stage.open_account()
     body = terms(stage, stranger, recipient="nonsense")
     await refused(stage, ROUTE, stranger.key, body, 403, "unauthorized_issuer")

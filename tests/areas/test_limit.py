@@ -118,8 +118,9 @@ async def test_fees_and_refused_transfers_do_not_count(stage: Stage) -> None:
 async def test_a_new_level_has_its_own_limits_at_once(stage: Stage) -> None:
     sender, friend = await sender_of(stage, "verified", "100000.00"), await stage.open_account()
     await pay(stage, sender, friend, "20000.00")
-    for level, most in (("basic", "10000.00"), ("premium", "")):
-        params = account.UpdateAccount(account=sender.id, verification=level)  # type: ignore[arg-type]
+    turns: list[tuple[Verification, str]] = [("basic", "10000.00"), ("premium", "")]
+    for level, most in turns:
+        params = account.UpdateAccount(account=sender.id, verification=level)
         await stage.app.operate(account.update, params, account="", livemode=False)
         if most:
             await over(stage, sender, friend, "1.00", f"{most} ssUSD a day")

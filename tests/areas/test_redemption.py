@@ -48,9 +48,7 @@ def terms(stage: Stage, **more: Any) -> dict[str, Any]:
     return {"amount": "100.00", "reference_id": stage.name(), "destination": BANK} | more
 
 
-async def test_guards_stand_in_order_and_a_refusal_leaves_nothing_behind(
-    stage: Stage, holder: Party
-) -> None:
+async def test_guards_stand_in_order_and_a_refusal_leaves_nothing_behind(stage: Stage) -> None:
     blocked, stranger = await stage.open_account(), await stage.open_account()
     await stage.fund(blocked.wallet, "100.00")
     used = await stage.done(ROUTE, blocked.key, **terms(stage))
@@ -252,9 +250,7 @@ async def test_bank_numbers_stand_nowhere_in_the_database_or_the_log(
         ("2027-01-15", "2027-01-19"),  # Martin Luther King Jr. Day
     ],
 )
-async def test_dollars_arrive_one_banking_day_later(
-    stage: Stage, today: str, arrival: str
-) -> None:
+async def test_dollars_arrive_one_banking_day_later(stage: Stage, today: str, arrival: str) -> None:
     # Holidays by the Federal Reserve's own list, frbservices.org/about/holiday-schedules.
     noon = int(datetime.fromisoformat(f"{today}T12:00:00").replace(tzinfo=UTC).timestamp())
     party = await stage.open_account()

@@ -6,7 +6,16 @@ from commerce.kernel.errors import ERRORS
 from tests.stage import BASE_URL, Reply
 
 MEMBERS = {"type", "code", "message", "param", "doc_url", "request_id"}
-INSIDES = ("Traceback", "commerce.", "asyncpg", "msgspec", "NumberText", "sys.", "postgres", "codec")
+INSIDES = (
+    "Traceback",
+    "commerce.",
+    "asyncpg",
+    "msgspec",
+    "NumberText",
+    "sys.",
+    "postgres",
+    "codec",
+)
 """Words of the server's inside, which leave with no error."""
 
 

@@ -73,7 +73,9 @@ def _member_faults(
     document: dict[str, Any], schema: dict[str, Any], value: dict[str, Any], at: str
 ) -> Iterator[str]:
     properties = schema.get("properties", {})
-    yield from (f"{at}.{name} is missing" for name in schema.get("required", []) if name not in value)
+    yield from (
+        f"{at}.{name} is missing" for name in schema.get("required", []) if name not in value
+    )
     for name, member in value.items():
         if name in properties:
             yield from faults(document, properties[name], member, f"{at}.{name}")

@@ -8,7 +8,7 @@ import pytest
 
 from commerce.http.routes import Router
 from commerce.kernel.errors import ROWS, ApiError
-from commerce.resource.access import Access
+from commerce.resource.operation import Access
 from commerce.resource.registry import Endpoint
 from tests.contract import refusal
 from tests.contract.surface import ENDPOINTS, REGISTRY, Rehearsal, filled, named

@@ -15,13 +15,13 @@ def test_every_verb_owes_an_example(verb: Endpoint) -> None:
     assert verb.operation.example is not None
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["of-known-accounts", "of-new-accounts"])
+@pytest.mark.parametrize("accounts", ["known", "new"])
 @pytest.mark.parametrize("verb", VERBS, ids=named)
 async def test_no_example_needs_an_extra_round(
-    stage: Stage, play: Rehearsal, verb: Endpoint, known: bool
+    stage: Stage, play: Rehearsal, verb: Endpoint, accounts: str
 ) -> None:
     """A miss is the safety net: `needs` names all that a verb touches, also on first sight."""
-    actor = play if known else await rehearsal(stage)
+    actor = play if accounts == "known" else await rehearsal(stage)
     route, body = await actor.stage_of(verb)
     tally = stage.app.engine.tally
     before = (tally.rounds, tally.restarts, tally.conflicts, tally.singles)

@@ -19,9 +19,7 @@ async def sent(stage: Stage, play: Rehearsal, request: Hostile) -> Reply:
     given = list(request.headers)
     if request.authorised:
         given.append((b"authorization", f"Bearer {play.party.key}".encode()))
-    return await stage.send(
-        request.method, request.path, given, *request.body, query=request.query
-    )
+    return await stage.send(request.method, request.path, given, *request.body, query=request.query)
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,7 @@ async def test_a_test_object_is_missing_in_live_mode_and_the_message_says_so(
     assert says in reply.error["message"]
 
 
-@pytest.mark.parametrize(
-    "endpoint", [each for each in NAMING if each.kind == "verb"], ids=named
-)
+@pytest.mark.parametrize("endpoint", [each for each in NAMING if each.kind == "verb"], ids=named)
 async def test_a_verb_does_not_reach_a_live_object_from_test_mode(
     stage: Stage, endpoint: Endpoint
 ) -> None:
@@ -59,7 +57,7 @@ async def test_an_id_of_another_kind_is_missing(
 ) -> None:
     noun = endpoint.noun or (endpoint.operation and endpoint.operation.returns)
     assert noun is not None
-    prefix = noun.__noun__.prefix  # type: ignore[attr-defined]
+    prefix = noun.__noun__.prefix
     others = []
     for kind in LISTS:
         for thing in (await stage.get(kind.path, play.party.key))["data"]:

@@ -158,9 +158,7 @@ async def test_every_declared_filter_keeps_what_it_names(
 
 
 @pytest.mark.parametrize("endpoint", LISTS, ids=named)
-async def test_filters_hold_across_pages(
-    stage: Stage, many: Rehearsal, endpoint: Endpoint
-) -> None:
+async def test_filters_hold_across_pages(stage: Stage, many: Rehearsal, endpoint: Endpoint) -> None:
     data = await all_of(stage, many, endpoint)
     wanted = [thing for thing in data if thing["created"] == data[-1]["created"]]
     seen: list[dict[str, Any]] = []

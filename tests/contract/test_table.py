@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from commerce.resource.registry import Endpoint
 from commerce.store.table import Table
-from tests.contract.surface import REGISTRY
+from tests.contract.surface import LISTS, REGISTRY, named
 from tests.stage import Stage
 
 TABLES = sorted(REGISTRY.tables.values(), key=lambda table: table.name)
@@ -22,7 +23,8 @@ async def test_columns_types_and_nulls_are_those_of_the_migrations(
     stage: Stage, table: Table
 ) -> None:
     query = """
-        SELECT column_name, data_type, is_nullable = 'YES' AS nullable, column_default, collation_name
+        SELECT column_name, data_type, is_nullable = 'YES' AS nullable,
+            column_default, collation_name
         FROM information_schema.columns
         WHERE table_schema = 'public' AND table_name = $1"""
     found = {row["column_name"]: row for row in await stage.rows(query, table.name)}
@@ -53,13 +55,12 @@ async def test_keys_and_unique_columns_are_those_of_the_migrations(
     assert set(table.unique) <= unique
 
 
-@pytest.mark.parametrize("noun", REGISTRY.nouns, ids=lambda noun: noun.__noun__.name)
+@pytest.mark.parametrize("endpoint", LISTS, ids=named)
 async def test_every_listed_noun_has_an_index_in_the_order_of_its_list(
-    stage: Stage, noun: type
+    stage: Stage, endpoint: Endpoint
 ) -> None:
-    spec = noun.__noun__  # type: ignore[attr-defined]
-    if spec.path is None:
-        return
+    assert endpoint.noun is not None
+    spec = endpoint.noun.__noun__
     query = """
         SELECT array(
             SELECT attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k (number, place)

@@ -114,11 +114,12 @@ async def test_every_key_has_one_effect_and_one_answer_while_the_server_is_kille
     asked = _asked(parties)
     race = Race(list(asked))
 
-    clients, _ = await asyncio.gather(
-        asyncio.gather(*(race.run(server.url) for _ in range(CLIENTS))), race.kill(server)
-    )
+    async with asyncio.TaskGroup() as group:
+        group.create_task(race.kill(server))
+        clients = [group.create_task(race.run(server.url)) for _ in range(CLIENTS)]
 
-    assert sum(client.lost for client in clients) > 0, "nothing was on its way"
+    lost = sum(client.result().lost for client in clients)
+    assert lost > 0, "nothing was on its way when the server was killed"
     assert server.postgres == postgres, "PostgreSQL was not adopted"
     for each in asked:
         answers = race.answers[each.key]

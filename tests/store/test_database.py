@@ -43,12 +43,16 @@ async def kill(server: "Connection", session: DatabaseSession) -> None:
     assert await server.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
 
 
-async def backend_waits_in(server: "Connection", session: DatabaseSession, event: str) -> None:
-    """Wait until the server's process behind a session waits for this."""
-    pid = process(session)
+async def stuck(
+    server: "Connection", session: DatabaseSession, committing: "asyncio.Task[None]", event: str
+) -> bool:
+    """Whether the commit waits for this, in the server, rather than being done."""
     query = "SELECT wait_event FROM pg_stat_activity WHERE pid = $1"
-    while await server.fetchval(query, pid) != event:  # noqa: ASYNC110 - the server tells nobody
+    while not committing.done():
+        if await server.fetchval(query, process(session)) == event:
+            return True
         await asyncio.sleep(0.01)
+    return False
 
 
 @pytest.mark.parametrize("step", ["begin", "find", "load", "write"])
@@ -108,7 +112,7 @@ async def test_a_connection_lost_before_a_commit_took_effect_has_aborted(
     await session.begin()
     xid = await session.write(row.inserted((BALANCE, row.balance(account, 1))))
     committing = asyncio.create_task(session.commit())
-    await backend_waits_in(server, session, "PgSleep")
+    assert await stuck(server, session, committing, "PgSleep")
     assert await database.outcome(xid) == "running"
     await kill(server, session)
     with pytest.raises(CommitUnknown):
@@ -134,13 +138,15 @@ async def awaiting_a_standby(server: "Connection") -> AsyncIterator[None]:
 async def test_a_connection_lost_after_a_commit_took_effect_has_committed(
     database: Database, server: "Connection"
 ) -> None:
-    account = row.name()
     session = await database.session()
+    waits = False
     async with awaiting_a_standby(server):
-        await session.begin()
-        xid = await session.write(row.inserted((BALANCE, row.balance(account, 1))))
-        committing = asyncio.create_task(session.commit())
-        await backend_waits_in(server, session, "SyncRep")
+        while not waits:  # until the server has read its settings again
+            account = row.name()
+            await session.begin()
+            xid = await session.write(row.inserted((BALANCE, row.balance(account, 1))))
+            committing = asyncio.create_task(session.commit())
+            waits = await stuck(server, session, committing, "SyncRep")
         await kill(server, session)
         with pytest.raises(CommitUnknown):
             await committing

@@ -53,6 +53,8 @@ def parse_json(body: bytes) -> dict[str, Any]:
         if body.count(b"{") + body.count(b"[") > DEPTH_MAX:
             _refuse_depth(text)
         value, end = _DECODER.raw_decode(text, len(text) - len(text.lstrip(" \t\n\r")))
+    except UnicodeDecodeError:
+        raise _invalid("it is not UTF-8") from None
     except RecursionError:
         raise _invalid("it is nested too deeply") from None
     except ValueError as error:
