@@ -109,7 +109,7 @@ async def test_a_load_of_nothing_is_empty(store: Store) -> None:
 
 
 @pytest.mark.parametrize("kept", [True, False])
-async def test_a_locked_row_is_waited_for_and_read_as_it_is_then(store: Store, kept: bool) -> None:  # noqa: FBT001
+async def test_a_locked_row_is_waited_for_and_read_as_it_is_then(store: Store, kept: bool) -> None:
     account = row.name()
     key = row.balance_key(account)
     await row.keep(store, row.inserted((BALANCE, row.balance(account, 1))))
@@ -218,7 +218,7 @@ async def test_two_new_rows_of_one_key_in_one_write_are_a_duplicate(store: Store
 @pytest.mark.parametrize("kept", [True, False])
 async def test_a_new_row_waits_for_one_of_the_same_key_that_is_not_committed(
     store: Store,
-    kept: bool,  # noqa: FBT001
+    kept: bool,
 ) -> None:
     account = row.name()
     async with row.opened(store) as first, row.opened(store) as second:

@@ -9,40 +9,40 @@ from commerce.ledger.account import NETWORK, LedgerAccount
 
 
 @lru_cache(65536)
-def available(owner: str, livemode: bool, address: str, currency: str = SSUSD) -> LedgerAccount:  # noqa: FBT001
+def available(owner: str, livemode: bool, address: str, currency: str = SSUSD) -> LedgerAccount:
     """What the network owes a holder, free to be spent."""
     code = f"wallet:{address}:available"
     return LedgerAccount(owner, livemode, code, currency, guarded=True)
 
 
-def pending(owner: str, livemode: bool, address: str, currency: str = SSUSD) -> LedgerAccount:  # noqa: FBT001
+def pending(owner: str, livemode: bool, address: str, currency: str = SSUSD) -> LedgerAccount:
     """What the network will owe a holder once it has settled."""
     code = f"wallet:{address}:pending"
     return LedgerAccount(owner, livemode, code, currency, guarded=True)
 
 
-def locked(owner: str, livemode: bool, address: str, currency: str = SSUSD) -> LedgerAccount:  # noqa: FBT001
+def locked(owner: str, livemode: bool, address: str, currency: str = SSUSD) -> LedgerAccount:
     """What a holder has set aside: scheduled, or in escrow."""
     code = f"wallet:{address}:locked"
     return LedgerAccount(owner, livemode, code, currency, guarded=True)
 
 
-def reserves_cash(livemode: bool) -> LedgerAccount:  # noqa: FBT001
+def reserves_cash(livemode: bool) -> LedgerAccount:
     """Verified dollars in the bank, in millionths of a dollar."""
     return LedgerAccount(NETWORK, livemode, "reserves:cash", SSUSD, debit_normal=True, sharded=True)
 
 
-def reserves_unissued(livemode: bool, deposit: str) -> LedgerAccount:  # noqa: FBT001
+def reserves_unissued(livemode: bool, deposit: str) -> LedgerAccount:
     """Dollars of one deposit that were verified and not yet minted against."""
     return LedgerAccount(NETWORK, livemode, f"reserves:unissued:{deposit}", SSUSD, guarded=True)
 
 
-def redemptions_payable(livemode: bool) -> LedgerAccount:  # noqa: FBT001
+def redemptions_payable(livemode: bool) -> LedgerAccount:
     """Dollars owed for tokens that were burned and not yet paid for."""
     return LedgerAccount(NETWORK, livemode, "redemptions:payable", SSUSD, guarded=True)
 
 
 @lru_cache(8)
-def fees_network(livemode: bool, currency: str = SSUSD) -> LedgerAccount:  # noqa: FBT001
+def fees_network(livemode: bool, currency: str = SSUSD) -> LedgerAccount:
     """What the network earned by transfer fees."""
     return LedgerAccount(NETWORK, livemode, "fees:network", currency, sharded=True)

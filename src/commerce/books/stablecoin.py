@@ -9,12 +9,12 @@ from commerce.ledger.cap import Cap
 from commerce.ledger.entry import Booking, Posting
 
 
-def supply(livemode: bool) -> Cap:  # noqa: FBT001
+def supply(livemode: bool) -> Cap:
     """The meter of all ssUSD in being: up by issues, down by redemptions; `verify` checks it."""
     return Cap(NETWORK, livemode, "stablecoin:supply")
 
 
-def deposits(livemode: bool, type_: str) -> Cap:  # noqa: FBT001
+def deposits(livemode: bool, type_: str) -> Cap:
     """The meter of all dollars ever verified that came one way."""
     return Cap(NETWORK, livemode, f"stablecoin:deposits:{type_}")
 

@@ -94,7 +94,7 @@ class Needs:
         """What has been used of a cap, locked."""
         self.wanted.setdefault(CAP.key, {})[cap.key] = True
 
-    def address(self, livemode: bool, address: str) -> str:  # noqa: FBT001 - part of the key
+    def address(self, livemode: bool, address: str) -> str:
         """An address of the directory; gives its owner, for codes of balances."""
         key = (livemode, address)
         self.wanted.setdefault(ADDRESS.key, {}).setdefault(key, False)

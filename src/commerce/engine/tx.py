@@ -81,7 +81,7 @@ def kind_of(thing: object) -> Kind:
 def missing(
     kind: Kind,
     id_: str,
-    livemode: bool | None = None,  # noqa: FBT001
+    livemode: bool | None = None,
     *,
     param: str = "id",
 ) -> ApiError:

@@ -18,7 +18,7 @@ def refused(text: str, *, livemode: bool = False) -> bool:
 
 
 @given(PAYLOADS, st.booleans())
-def test_an_encoded_address_is_47_characters_and_accepted(payload: bytes, livemode: bool) -> None:  # noqa: FBT001
+def test_an_encoded_address_is_47_characters_and_accepted(payload: bytes, livemode: bool) -> None:
     text = address.encode(payload)
     assert len(text) == 47
     assert text.startswith("stateset1")

@@ -21,7 +21,7 @@ def decoded(tail: str) -> int:
 
 
 @given(TIMES, st.booleans())
-def test_ids_rise_strictly_whatever_the_clock_does(times_ms: list[int], livemode: bool) -> None:  # noqa: FBT001
+def test_ids_rise_strictly_whatever_the_clock_does(times_ms: list[int], livemode: bool) -> None:
     ticks = iter(times_ms)
     factory = IdFactory(lambda: next(ticks), secrets.randbits)
     ids = [factory.new("tr", livemode=livemode) for _ in times_ms]

@@ -59,7 +59,7 @@ class UpdateAccount(Params, frozen=True, kw_only=True):
 
 
 @lru_cache(65536)
-def main_wallet(account: str, livemode: bool) -> str:  # noqa: FBT001 - part of the key
+def main_wallet(account: str, livemode: bool) -> str:
     """The address of an account's main wallet: made from its id, so that nobody looks it up."""
     return addresses.new(f"{account}:{'live' if livemode else 'test'}".encode())
 

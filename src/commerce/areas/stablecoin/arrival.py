@@ -13,19 +13,16 @@ BANKING_DAYS_AFTER = 1
 """T+1."""
 
 
-@lru_cache(1)
-def _federal_reserve() -> object:
-    # The Federal Reserve's own calendar, not the federal one: a holiday on a Saturday closes
-    # government offices on the Friday before, but not the banks.
-    return financial_holidays("FED")
+# The Federal Reserve's own calendar, not the federal one: a holiday on a Saturday closes
+# government offices on the Friday before, but not the banks.
+_CALENDAR = financial_holidays("FED")
 
 
 @lru_cache(1024)
 def estimated(today: str) -> str:
     """The banking day after a day, both `YYYY-MM-DD`; holidays by the `holidays` package."""
-    calendar = _federal_reserve()
-    arrival = calendar.get_nth_working_day(date.fromisoformat(today), BANKING_DAYS_AFTER)  # type: ignore[attr-defined]
-    return str(arrival.isoformat())
+    arrival = _CALENDAR.get_nth_working_day(date.fromisoformat(today), BANKING_DAYS_AFTER)
+    return arrival.isoformat()
 
 
 estimated("2026-01-02")  # Loads the calendar now, rather than while money waits.

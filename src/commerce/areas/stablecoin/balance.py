@@ -181,7 +181,7 @@ async def reserves(reading: Reading, _: Params) -> Reserves:
     )
 
 
-async def _reserve_balances(reading: Reading, livemode: bool) -> dict[str, int]:  # noqa: FBT001
+async def _reserve_balances(reading: Reading, livemode: bool) -> dict[str, int]:
     """The sums of `reserves:cash`, `reserves:unissued:*` and `redemptions:payable`, at once."""
     filters = [
         Filter("account", "=", NETWORK),

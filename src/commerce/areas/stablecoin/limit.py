@@ -33,7 +33,7 @@ METER = "transfer"
 _UNIT = UNIT[SSUSD]
 
 
-def _cap(account: str, livemode: bool, limits: TransferLimits) -> Cap:  # noqa: FBT001
+def _cap(account: str, livemode: bool, limits: TransferLimits) -> Cap:
     return Cap(account, livemode, METER, daily=limits.daily * _UNIT, monthly=limits.monthly * _UNIT)
 
 

@@ -1,0 +1,54 @@
+"""An engine over a store in memory, and two over one PostgreSQL."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from commerce.store.embedded import EmbeddedPostgres
+from commerce.store.memory import Memory
+from commerce.store.migrate import migrate
+from tests.engine.world import Steps, World
+
+
+@pytest.fixture
+def memory() -> Memory:
+    """A store in memory."""
+    return Memory(lock_timeout_seconds=0.5)
+
+
+@pytest.fixture
+def steps(memory: Memory) -> Steps:
+    """The steps of that store, seen, held and made to fail."""
+    steps = memory.interrupt = Steps()
+    return steps
+
+
+@pytest.fixture
+async def world(memory: Memory) -> AsyncIterator[World]:
+    """One running engine over it."""
+    async with World(memory).running() as world:
+        yield world
+
+
+@pytest.fixture
+async def other(memory: Memory, world: World) -> AsyncIterator[World]:
+    """Another engine, of another process as it were, on the same store."""
+    async with World(memory, world.clock).running() as other:
+        yield other
+
+
+@pytest.fixture(scope="module")
+async def migrated_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """The URL of a migrated database that is dropped after the module."""
+    name = f"engine_{uuid.uuid4().hex}"
+    server = await asyncpg.connect(postgres.url)
+    await server.execute(f"CREATE DATABASE {name}")
+    url = postgres.url.replace("/commerce?", f"/{name}?")
+    connection = await asyncpg.connect(url)
+    await migrate(connection)
+    await connection.close()
+    yield url
+    await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await server.close()

@@ -1,0 +1,264 @@
+"""A world for the engine: apps on one store, accounts with money, and the ways to stop and fail."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from commerce.app import App
+from commerce.areas.identity import account, api_key
+from commerce.areas.identity.account import Account, main_wallet
+from commerce.areas.stablecoin import issuance, transfer
+from commerce.books import chart
+from commerce.engine.answers import Answer, IdempotencyKey
+from commerce.engine.command import Command
+from commerce.engine.overlay import Needs
+from commerce.engine.tx import Caller, Tx
+from commerce.http.pipeline import _command
+from commerce.kernel.clock import FixedClock
+from commerce.kernel.currency import SSUSD
+from commerce.kernel.errors import ApiError
+from commerce.kernel.master_key import MasterKey
+from commerce.ledger.account import BALANCE, LedgerAccount
+from commerce.ledger.entry import Booking, Posting
+from commerce.resource.parameter import Amount, Dollars
+from commerce.settings import Settings
+from commerce.store.session import Store
+
+NOW = 1_795_435_200
+BALANCE_AT = BALANCE.names.index("balance")
+FEE = transfer.NETWORK_FEE.minor
+_names = itertools.count(1)
+
+Verb = Callable[[Tx], object]
+
+
+def name() -> str:
+    """A name not used before, greater than those before it."""
+    return f"n{next(_names):06}"
+
+
+class Party(NamedTuple):
+    """An account in test mode."""
+
+    id: str
+    key: str | None = None
+    """The API key it calls with, if not as the operator."""
+
+    @property
+    def wallet(self) -> str:
+        return main_wallet(self.id, livemode=False)
+
+    @property
+    def caller(self) -> Caller:
+        return Caller(self.id, livemode=False, request_id="req_1", key=self.key)
+
+    @property
+    def available(self) -> LedgerAccount:
+        return chart.available(self.id, livemode=False, address=self.wallet)
+
+
+class World:
+    """One app on a store, under a clock that moves when told to."""
+
+    def __init__(self, store: Store, clock: FixedClock | None = None, **settings: int) -> None:
+        self.store = store
+        self.clock = clock or FixedClock(NOW * 1000)
+        chosen = Settings(data_dir=Path("nowhere"), network="both", **settings)  # type: ignore[arg-type]
+        key = MasterKey.parse("07" * 32)
+        self.app = App(store, chosen, key, base_url="https://a.example", clock=self.clock)
+        self.engine = self.app.engine
+        self.tally = self.engine.tally
+
+    async def open(self, funds: str | None = None, *, key: bool = False) -> Party:
+        """A new account, with money in its wallet and a key to call with."""
+        params = account.CreateAccount(capabilities=["stablecoin_issuance"])
+        made: Account = await self.app.operate(account.create, params, account="", livemode=False)
+        party = Party(made.id)
+        if funds is not None:
+            await self.fund(party, funds)
+        if key:
+            asked = api_key.CreateApiKey(type="secret")
+            opened = await self.app.operate(api_key.create, asked, account=made.id, livemode=False)
+            party = party._replace(key=opened.id)
+        return party
+
+    async def fund(self, party: Party, amount: str) -> None:
+        """Mint to a wallet."""
+        params = issuance.CreateIssuance(
+            recipient=party.wallet, amount=Dollars.parse(amount, SSUSD), reference_id=name()
+        )
+        await self.app.operate(issuance.issue, params, account=party.id, livemode=False)
+
+    def call(
+        self, verb: Any, caller: Caller, params: Any, key: str | None, fingerprint: bytes = b"f"
+    ) -> Command:
+        """A verb of the API, as the pipeline makes a command of it."""
+        idempotency = None if key is None else IdempotencyKey(key, fingerprint)
+        ring = self.app.authenticator.ring
+        return _command(verb.__operation__, caller, params, idempotency, ring)
+
+    def transfer(
+        self, sender: Party, recipient: Party, amount: str, key: str | None = None
+    ) -> Command:
+        """A transfer, as a client asks for one; another amount is another request."""
+        params = transfer.CreateTransfer(
+            recipient=recipient.wallet, amount=Amount.parse(amount, SSUSD)
+        )
+        return self.call(transfer.transfer, sender.caller, params, key, amount.encode())
+
+    async def submit(self, *commands: Command) -> list[Answer | BaseException]:
+        """Submit commands that arrive together; gives what each was answered or refused."""
+        return await asyncio.gather(
+            *[self.engine.submit(command) for command in commands], return_exceptions=True
+        )
+
+    async def available(self, party: Party) -> int:
+        """What is committed in a wallet, in millionths."""
+        return await self.balance(party.available)
+
+    async def balance(self, account: LedgerAccount, lane: int = 0) -> int:
+        """What is committed on an account, in its smallest unit."""
+        rows = await self.store.find(BALANCE.key, [account.shard(lane)])
+        return int(rows[0][BALANCE_AT]) if rows else 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[World]:
+        """Run the engine, without listening to what others announce."""
+        self.engine.start()
+        try:
+            yield self
+        finally:
+            await self.engine.close()
+
+
+# Verbs of the tests' own
+
+
+def command(  # noqa: PLR0913 - called by keyword
+    verb: Verb,
+    *,
+    needs: Callable[[Needs], None] = lambda _: None,
+    account: str = "acct_1",
+    key: str | None = None,
+    fingerprint: bytes = b"f",
+    weight: int = 1,
+) -> Command:
+    """A verb whose answer is what it returns."""
+
+    def run(tx: Tx) -> Answer:
+        return Answer(200, str(verb(tx)).encode())
+
+    idempotency = None if key is None else IdempotencyKey(key, fingerprint)
+    return Command(Caller(account, livemode=False), run, needs, idempotency, weight)
+
+
+def purse(code: str, *, guarded: bool = False, sharded: bool = False) -> LedgerAccount:
+    """An account of the ledger."""
+    return LedgerAccount("acct_1", False, code, SSUSD, guarded=guarded, sharded=sharded)  # noqa: FBT003
+
+
+def booking(debit: LedgerAccount, credit: LedgerAccount, amount: int = 1) -> Booking:
+    """Money from the one to the other."""
+    postings = (Posting(debit, credit, amount),)
+    return Booking("moved", "transfer", name(), SSUSD, amount, postings)
+
+
+def needing(*accounts: LedgerAccount) -> Callable[[Needs], None]:
+    """Says that these balances are needed."""
+
+    def needs(needs: Needs) -> None:
+        for each in accounts:
+            needs.balance(each)
+
+    return needs
+
+
+def moving(debit: LedgerAccount, credit: LedgerAccount, amount: int = 1, **given: Any) -> Command:
+    """A command that books one posting."""
+    return command(
+        lambda tx: tx.post(booking(debit, credit, amount)).id,
+        needs=needing(debit, credit),
+        **given,
+    )
+
+
+# What is seen
+
+
+def code(answer: Answer | BaseException) -> str:
+    """The code of a refusal, raised or remembered; the status where it was no refusal."""
+    if isinstance(answer, ApiError):
+        return answer.code
+    assert isinstance(answer, Answer), answer
+    if answer.status < 400:
+        return str(answer.status)
+    return answer.body.decode().partition('"code":"')[2].partition('"')[0]
+
+
+def codes(answers: list[Answer | BaseException]) -> list[str]:
+    """The same of several."""
+    return [code(answer) for answer in answers]
+
+
+# The world stopped, and made to fail
+
+
+class Steps:
+    """An interrupt that counts the steps, holds some and lets some fail."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self._failures: dict[str, list[Exception]] = {}
+        self._gates: dict[str, asyncio.Event] = {}
+        self._arrived: dict[str, asyncio.Event] = {}
+        self._seen: Callable[[str], Awaitable[None]] | None = None
+
+    async def __call__(self, step: str) -> None:
+        """Be interrupted before a step."""
+        self.taken.append(step)
+        if gate := self._gates.pop(step, None):
+            self._arrived[step].set()
+            await gate.wait()
+        if failures := self._failures.get(step):
+            raise failures.pop(0)
+
+    def fail(self, step: str, *errors: Exception) -> None:
+        """Let the next times of a step fail so, one after another."""
+        self._failures[step] = list(errors)
+
+    def hold(self, step: str) -> Held:
+        """Stop whoever comes to this step next."""
+        gate, arrived = asyncio.Event(), asyncio.Event()
+        self._gates[step], self._arrived[step] = gate, arrived
+        return Held(gate, arrived)
+
+    def count(self) -> Counter[str]:
+        """How often each step was taken."""
+        return Counter(self.taken)
+
+
+class Held(NamedTuple):
+    """Somebody who is held at a step."""
+
+    _gate: asyncio.Event
+    _arrived: asyncio.Event
+
+    async def arrived(self) -> None:
+        """Wait until somebody is held."""
+        await self._arrived.wait()
+
+    def release(self) -> None:
+        """Let them go on."""
+        self._gate.set()
+
+
+async def settle() -> None:
+    """Let everyone go on as far as they get."""
+    for _ in range(50):
+        await asyncio.sleep(0)
