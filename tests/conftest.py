@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,20 +10,13 @@ import asyncpg
 import pytest
 
 from commerce.store.embedded import EmbeddedPostgres
-from tests.process import Serve, servers
+from tests.process import Serve, reachable_folder, servers
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """The only event loop asyncpg runs on."""
     return "asyncio"
-
-
-def reachable_folder() -> Path:
-    """A new short folder that the user who runs PostgreSQL for root may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="commerce-test-", dir="/tmp")).resolve()
-    folder.chmod(0o711)
-    return folder
 
 
 @pytest.fixture

@@ -8,16 +8,16 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from commerce.store.postmaster import Postmaster, postmaster
+from commerce.store.postmaster import Postmaster, _command, postmaster
 
-START_SECONDS_MAX = 60.0
-STOP_SECONDS_MAX = 60.0
+WAIT_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.02
 READY = re.compile(r"^Commerce Network is ready at (\S+)$", re.MULTILINE)
 
@@ -50,7 +50,7 @@ def commerce(*arguments: str | Path, **settings: str) -> Ran:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=START_SECONDS_MAX,
+        timeout=WAIT_SECONDS_MAX,
         check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
@@ -63,6 +63,26 @@ def refused(ran: Ran, status: int = 2) -> str:
     assert len(lines) == 1, ran.err
     assert lines[0].startswith("commerce: ")
     return lines[0].removeprefix("commerce: ")
+
+
+def reachable_folder() -> Path:
+    """A new short folder that the user who runs PostgreSQL for root may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="commerce-test-", dir="/tmp")).resolve()
+    folder.chmod(0o711)
+    return folder
+
+
+def command_line(pid: int) -> str:
+    """The command line of a process; empty when it has ended, noticed or not."""
+    return _command(pid)
+
+
+def wait_until(so: Callable[[], bool]) -> None:
+    """Wait for what is to come about by itself."""
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    while not so():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(POLL_SECONDS)
 
 
 class Server:
@@ -80,8 +100,18 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
-        """Start it and wait until it answers; it leads a process group of its own."""
+        """Start it and wait until it answers."""
         said = len(self.out)
+        self.launch()
+        wait_until(lambda: not self.running or READY.search(self.out[said:]) is not None)
+        ready = READY.search(self.out[said:])
+        assert ready is not None, self.log[-4000:]
+        self.url = ready[1]
+        self.port = int(self.url.rpartition(":")[2])
+        return self
+
+    def launch(self) -> None:
+        """Start it, at the head of a process group of its own, and wait for nothing."""
         command = [sys.executable, "-m", "commerce", "serve", "--data-dir", str(self.data_dir)]
         with self._out.open("ab") as out, self._err.open("ab") as err:
             self._process = subprocess.Popen(
@@ -92,15 +122,6 @@ class Server:
                 stderr=err,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_SECONDS_MAX
-        while time.monotonic() < deadline and self._process.poll() is None:
-            ready = READY.search(self.out[said:])
-            if ready is not None:
-                self.url = ready[1]
-                self.port = int(self.url.rpartition(":")[2])
-                return self
-            time.sleep(POLL_SECONDS)
-        raise AssertionError(f"the server did not start; it said:\n{self.log[-4000:]}")
 
     @property
     def pid(self) -> int:
@@ -134,6 +155,11 @@ class Server:
         return sandbox
 
     @property
+    def workers(self) -> list[int]:
+        """The API processes it ever started, where there are several."""
+        return [line["pid"] for line in self.lines if line["event"] == "worker_started"]
+
+    @property
     def postgres(self) -> Postmaster | None:
         """The embedded PostgreSQL that runs on its folder."""
         return postmaster(self.data_dir.resolve() / "postgres")
@@ -152,7 +178,7 @@ class Server:
     def wait(self) -> int:
         """Wait until it has ended, and give its exit status."""
         assert self._process is not None
-        return self._process.wait(STOP_SECONDS_MAX)
+        return self._process.wait(WAIT_SECONDS_MAX)
 
     def stop(self) -> int:
         """Stop it as an operator does."""
@@ -172,8 +198,7 @@ class Server:
         found = self.postgres
         if found is not None:
             os.kill(found.pid, signal.SIGQUIT)
-        while self.postgres is not None:
-            time.sleep(POLL_SECONDS)
+            wait_until(lambda: self.postgres is None)
 
 
 @contextmanager

@@ -334,12 +334,14 @@ def _supervise(settings: Settings, url: str, base_url: str, listening: socket.so
 
 def _start_worker(listening: socket.socket, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     descriptor = listening.fileno()
-    return subprocess.Popen(  # noqa: S603 - this program itself
+    worker = subprocess.Popen(  # noqa: S603 - this program itself
         [sys.executable, "-m", "commerce.server", str(descriptor)],
         pass_fds=[descriptor],
         stdin=subprocess.PIPE,
         env=environment,
     )
+    logger.info("worker_started", pid=worker.pid)
+    return worker
 
 
 def _worker(descriptor: int) -> None:

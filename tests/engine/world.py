@@ -1,33 +1,35 @@
-"""A world for the engine: apps on one store, accounts with money, and the ways to stop and fail."""
+"""A world for the engine: processes on one store, accounts with money, ways to stop and to fail."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from commerce.app import App
 from commerce.areas.identity import account, api_key
 from commerce.areas.identity.account import Account, main_wallet
 from commerce.areas.stablecoin import issuance, transfer
 from commerce.books import chart
 from commerce.engine.answers import Answer, IdempotencyKey
 from commerce.engine.command import Command
-from commerce.engine.overlay import Needs
-from commerce.engine.tx import Caller, Tx
+from commerce.engine.engine import Engine
+from commerce.engine.overlay import Directory, Needs
+from commerce.engine.tx import Caller, Means, Tx
+from commerce.http.auth import KeyRing
 from commerce.http.pipeline import _command
 from commerce.kernel.clock import FixedClock
 from commerce.kernel.currency import SSUSD
 from commerce.kernel.errors import ApiError
+from commerce.kernel.ids import IdFactory
 from commerce.kernel.master_key import MasterKey
 from commerce.ledger.account import BALANCE, LedgerAccount
 from commerce.ledger.entry import Booking, Posting
 from commerce.resource.parameter import Amount, Dollars
-from commerce.settings import Settings
+from commerce.resource.reading import Reader
 from commerce.store.session import Store
 
 NOW = 1_795_435_200
@@ -48,7 +50,8 @@ class Party(NamedTuple):
 
     id: str
     key: str | None = None
-    """The API key it calls with, if not as the operator."""
+    """The id of the API key it calls with, if any."""
+    secret: str = ""
 
     @property
     def wallet(self) -> str:
@@ -64,28 +67,60 @@ class Party(NamedTuple):
 
 
 class World:
-    """One app on a store, under a clock that moves when told to."""
+    """One process: an engine on a store, under a clock that moves when told to."""
 
-    def __init__(self, store: Store, clock: FixedClock | None = None, **settings: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: FixedClock | None = None,
+        *,
+        lanes: int = 1,
+        weight_max: int = 512,
+    ) -> None:
         self.store = store
         self.clock = clock or FixedClock(NOW * 1000)
-        chosen = Settings(data_dir=Path("nowhere"), network="both", **settings)  # type: ignore[arg-type]
-        key = MasterKey.parse("07" * 32)
-        self.app = App(store, chosen, key, base_url="https://a.example", clock=self.clock)
-        self.engine = self.app.engine
+        ids = IdFactory(self.clock.now_ms, secrets.randbits)
+        master_key = MasterKey.parse("07" * 32)
+        means = Means(Directory(), self.now, ids.new, master_key, "https://api.example.com")
+        self.engine = Engine(store, means, lanes=lanes, weight_max=weight_max)
         self.tally = self.engine.tally
+        reader = Reader(store)
+        self.ring = KeyRing(
+            api_key.well_formed,
+            api_key.hash_of,
+            lambda hash_: api_key.principal(reader, hash_),
+            api_key.refuse_dead,
+            api_key.need_caller,
+            api_key.check_caller,
+        )
+
+    def now(self) -> int:
+        """The time, Unix seconds."""
+        return self.clock.now_ms() // 1000
+
+    async def operate(self, verb: Callable[[Tx, Any], Any], params: Any, account: str = "") -> Any:
+        """Run a verb as the operator, on behalf of an account; gives what it made."""
+        made: list[Any] = []
+
+        def run(tx: Tx) -> Answer:
+            made.append(verb(tx, params))
+            return Answer(200, b"")
+
+        caller = Caller(account, livemode=False, operator=True)
+        await self.engine.submit(Command(caller, run, lambda _: None))
+        return made[-1]
 
     async def open(self, funds: str | None = None, *, key: bool = False) -> Party:
         """A new account, with money in its wallet and a key to call with."""
         params = account.CreateAccount(capabilities=["stablecoin_issuance"])
-        made: Account = await self.app.operate(account.create, params, account="", livemode=False)
+        made: Account = await self.operate(account.create, params)
         party = Party(made.id)
         if funds is not None:
             await self.fund(party, funds)
         if key:
             asked = api_key.CreateApiKey(type="secret")
-            opened = await self.app.operate(api_key.create, asked, account=made.id, livemode=False)
-            party = party._replace(key=opened.id)
+            opened = await self.operate(api_key.create, asked, made.id)
+            party = Party(made.id, opened.id, opened.secret)
         return party
 
     async def fund(self, party: Party, amount: str) -> None:
@@ -93,15 +128,14 @@ class World:
         params = issuance.CreateIssuance(
             recipient=party.wallet, amount=Dollars.parse(amount, SSUSD), reference_id=name()
         )
-        await self.app.operate(issuance.issue, params, account=party.id, livemode=False)
+        await self.operate(issuance.issue, params, party.id)
 
     def call(
         self, verb: Any, caller: Caller, params: Any, key: str | None, fingerprint: bytes = b"f"
     ) -> Command:
         """A verb of the API, as the pipeline makes a command of it."""
         idempotency = None if key is None else IdempotencyKey(key, fingerprint)
-        ring = self.app.authenticator.ring
-        return _command(verb.__operation__, caller, params, idempotency, ring)
+        return _command(verb.__operation__, caller, params, idempotency, self.ring)
 
     def transfer(
         self, sender: Party, recipient: Party, amount: str, key: str | None = None
@@ -217,7 +251,6 @@ class Steps:
         self._failures: dict[str, list[Exception]] = {}
         self._gates: dict[str, asyncio.Event] = {}
         self._arrived: dict[str, asyncio.Event] = {}
-        self._seen: Callable[[str], Awaitable[None]] | None = None
 
     async def __call__(self, step: str) -> None:
         """Be interrupted before a step."""
@@ -243,11 +276,12 @@ class Steps:
         return Counter(self.taken)
 
 
-class Held(NamedTuple):
+class Held:
     """Somebody who is held at a step."""
 
-    _gate: asyncio.Event
-    _arrived: asyncio.Event
+    def __init__(self, gate: asyncio.Event, arrived: asyncio.Event) -> None:
+        self._gate = gate
+        self._arrived = arrived
 
     async def arrived(self) -> None:
         """Wait until somebody is held."""

@@ -78,11 +78,12 @@ class Lane:
             log.warning("batch_split", reason=str(error), commands=len(works))
             self._engine.tally.singles += 1
             for work in works:
-                await self.serve([work])
+                if not work.answer.done():
+                    await self.serve([work])
 
     async def _give_up(self, work: Work, error: Exception) -> None:
         key = work.answer_key
-        if isinstance(error, LockTimeout) and key is not None and await self._engine.held(key):
+        if isinstance(error, LockTimeout) and key is not None and await self._is_held(key):
             work.fail(ApiError("idempotency_key_in_use", headers={"Retry-After": "1"}))
             return
         if isinstance(error, Conflict):
@@ -90,6 +91,12 @@ class Lane:
             return
         log.error("command_failed", request_id=work.command.caller.request_id, exc_info=error)
         work.fail(error)
+
+    async def _is_held(self, key: tuple[str, bool, str]) -> bool:
+        try:
+            return await self._engine.held(key)
+        except StoreUnavailable:
+            return False
 
     async def _complete(self, works: list[Work]) -> None:
         """Run a batch until it is kept; conflicts and restarts run what is left of it again."""
@@ -138,7 +145,12 @@ class Lane:
             await session.rollback()
             if duplicate.table != ANSWER.name:
                 raise
-            return await self._replay(batch.works)
+            rest = await self._replay(batch.works)
+            if len(rest) == len(batch.works):
+                # Nobody's answer is there: a key stands twice in this batch, since whoever sent
+                # it first went away. That would never settle by itself.
+                raise
+            return rest
         except BaseException:
             await session.rollback()
             raise

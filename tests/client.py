@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 ANSWER_SECONDS_MAX = 60.0
@@ -38,16 +40,17 @@ class Answer(NamedTuple):
 class Client:
     """One connection to one server."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str = "", *, root: str = "/v1") -> None:
         parts = urlsplit(url)
         assert parts.hostname is not None
         self._host, self._port = parts.hostname, parts.port
         self.key = key
+        self._root = root
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self.lost = 0
         """How often the connection was lost with a request on its way."""
-        self.told_to_wait = 0
-        """How often the answer was to try again."""
+        self.statuses: Counter[int] = Counter()
+        """How often there was an answer of each status, those to try again included."""
 
     async def ask(
         self, route: str, body: Mapping[str, Any] | None = None, **headers: str
@@ -55,7 +58,7 @@ class Client:
         """Call `POST /stablecoin/transfer`. Raises OSError or EOFError when the line is lost."""
         method, _, path = route.partition(" ")
         text = b"" if body is None else json.dumps(body).encode()
-        lines = [f"{method} /v1{path} HTTP/1.1", f"Host: {self._host}"]
+        lines = [f"{method} {self._root}{path} HTTP/1.1", f"Host: {self._host}"]
         lines += [f"Authorization: Bearer {self.key}", "Content-Type: application/json"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         lines += [f"Content-Length: {len(text)}", "", ""]
@@ -65,7 +68,7 @@ class Client:
         except TimeoutError:
             raise AssertionError(f"{route} was never answered") from None
         except (OSError, EOFError):
-            self.close()
+            await self.close()
             raise
 
     async def settle(
@@ -81,7 +84,6 @@ class Client:
                 if answer.code not in TRY_AGAIN:
                     return answer
                 assert answer.headers["retry-after"] == "1"
-                self.told_to_wait += 1
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _exchange(self, request: bytes) -> Answer:
@@ -95,10 +97,28 @@ class Client:
             name, _, value = line.partition(":")
             headers[name.lower()] = value.strip()
         body = await reader.readexactly(int(headers["content-length"]))
-        return Answer(int(head[0].split(" ")[1]), headers, body)
+        answer = Answer(int(head[0].split(" ")[1]), headers, body)
+        self.statuses[answer.status] += 1
+        return answer
 
-    def close(self) -> None:
+    @classmethod
+    async def once(cls, url: str, key: str, route: str) -> Answer:
+        """Call once, on a connection of its own."""
+        async with cls(url, key) as client:
+            return await client.settle(route)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
         """Hang up."""
-        if self._streams is not None:
-            self._streams[1].close()
-            self._streams = None
+        if self._streams is None:
+            return
+        _, writer = self._streams
+        self._streams = None
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
