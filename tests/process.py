@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -83,6 +84,14 @@ def wait_until(so: Callable[[], bool]) -> None:
     while not so():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(POLL_SECONDS)
+
+
+async def eventually(so: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for what is to come about by itself, without holding up what runs here."""
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    while not await so():
+        assert time.monotonic() < deadline, "it did not come about"
+        await asyncio.sleep(POLL_SECONDS)
 
 
 class Server:

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from commerce import log
 from commerce.app import App
@@ -39,6 +40,7 @@ from commerce.store.table import Filter, Page
 
 EXIT_WRONG = 1
 EXIT_UNUSABLE = 2
+PIPED_WIDTH = 1000
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The server's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -53,8 +55,6 @@ addresses_cli = typer.Typer(no_args_is_help=True, help="Blocking of addresses.")
 cli.add_typer(accounts_cli, name="accounts")
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(addresses_cli, name="addresses")
-
-out = Console()
 
 
 @cli.command("serve")
@@ -108,7 +108,7 @@ def verify_command(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         print(json.dumps(report.as_dict()))
     else:
         for finding in report.findings:
-            out.print(f"[red]wrong[/red]  {finding}")
+            print(f"wrong: {finding}")
         print(report.summary)
     if report.findings:
         raise typer.Exit(EXIT_WRONG)
@@ -121,10 +121,7 @@ def settings_command(as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps([row._asdict() for row in rows]))
         return
-    table = Table("variable", "value", "default", "meaning")
-    for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    out.print(table)
+    _print_table(("variable", "value", "default", "meaning"), [list(row) for row in rows])
 
 
 @accounts_cli.command("create")
@@ -326,10 +323,15 @@ def _show_all(things: list[Any], columns: tuple[str, ...], *, as_json: bool) -> 
     if as_json:
         print(msgspec.json.encode(shown, enc_hook=encode_money).decode())
         return
-    table = Table(*columns)
-    for each in shown:
-        table.add_row(*(str(each[column] or "") for column in columns))
-    out.print(table)
+    _print_table(columns, [[str(each[column] or "") for column in columns] for each in shown])
+
+
+def _print_table(columns: tuple[str, ...], rows: list[list[str]]) -> None:
+    """Print cells whole, since they are there to be copied; to a program, each row in one line."""
+    table = Table(*(Column(column, overflow="fold") for column in columns))
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
 
 
 def main() -> None:

@@ -56,6 +56,20 @@ class GatheredLines:
                 return  # Nobody reads the log any more; the server goes on.
 
 
+class _Library(logging.Handler):
+    """Passes on what libraries log by the standard library's way."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record as a line of ours."""
+        structlog.get_logger().log(
+            record.levelno,
+            "library",
+            logger=record.name,
+            message=record.getMessage(),
+            exc_info=record.exc_info,
+        )
+
+
 _FILE: GatheredLines | None = None
 _LEVEL = logging.INFO
 _FORMAT = "json"
@@ -81,8 +95,8 @@ def configure(level: str, format_: str) -> None:
         logger_factory=structlog.BytesLoggerFactory(_FILE),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
-    # Libraries that log by themselves speak of trouble only, in the same place.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    # Libraries that log by themselves speak of trouble only, in the same place and form.
+    logging.basicConfig(level=logging.WARNING, handlers=[_Library()])
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 

@@ -26,17 +26,19 @@ def steps(memory: Memory) -> Steps:
 
 
 @pytest.fixture
-async def world(memory: Memory) -> AsyncIterator[World]:
+async def world(memory: Memory, steps: Steps) -> AsyncIterator[World]:
     """One running engine over it."""
     async with World(memory).running() as world:
         yield world
+        steps.free()
 
 
 @pytest.fixture
-async def other(memory: Memory, world: World) -> AsyncIterator[World]:
+async def other(memory: Memory, steps: Steps, world: World) -> AsyncIterator[World]:
     """Another engine, of another process as it were, on the same store."""
     async with World(memory, world.clock).running() as other:
         yield other
+        steps.free()
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from commerce.engine.command import Command
 from commerce.engine.tx import Tx
+from commerce.kernel.errors import ApiError
 from commerce.ledger.account import BALANCE
 from commerce.ledger.entry import AMOUNT_MAX, ENTRY, TRANSACTION, Booking, Posting, Unbalanced
 from commerce.store.memory import Memory
@@ -77,7 +78,8 @@ async def test_a_balance_that_would_overflow_is_refused_and_left_as_it_was(world
     source, full = purse("source"), purse("full", guarded=True)
     await world.submit(moving(source, full, AMOUNT_MAX))
     (answer,) = await world.submit(moving(purse("other"), full))
-    assert isinstance(answer, Unbalanced)
+    assert isinstance(answer, ApiError)
+    assert answer.code == "limit_exceeded"
     assert await world.balance(full) == AMOUNT_MAX
 
 

@@ -250,6 +250,7 @@ class Steps:
         self.taken: list[str] = []
         self._failures: dict[str, list[Exception]] = {}
         self._gates: dict[str, asyncio.Event] = {}
+        self._held: list[asyncio.Event] = []
         self._arrived: dict[str, asyncio.Event] = {}
 
     async def __call__(self, step: str) -> None:
@@ -269,7 +270,14 @@ class Steps:
         """Stop whoever comes to this step next."""
         gate, arrived = asyncio.Event(), asyncio.Event()
         self._gates[step], self._arrived[step] = gate, arrived
+        self._held.append(gate)
         return Held(gate, arrived)
+
+    def free(self) -> None:
+        """Let everyone go, and hold nobody any more."""
+        for gate in self._held:
+            gate.set()
+        self._gates.clear()
 
     def count(self) -> Counter[str]:
         """How often each step was taken."""

@@ -11,7 +11,7 @@ import pytest
 from commerce.settings import Settings
 from commerce.store.embedded import EmbeddedPostgres
 from tests.client import Client
-from tests.process import Serve
+from tests.process import Serve, wait_until
 from tests.races.scene import execute, open_parties, transfers, verify
 
 TRANSFER = "POST /stablecoin/transfer"
@@ -104,10 +104,8 @@ async def test_transfers_go_through_once_while_postgresql_stops_starts_and_crash
             done.append(key)
 
     async def more() -> None:
-        """Some more were answered, by every client's leave."""
         count = len(done) + 50
-        while len(done) < count:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(wait_until, lambda: len(done) >= count)
 
     async with asyncio.TaskGroup() as group:
         for number in range(CLIENTS):

@@ -14,7 +14,8 @@ import pytest
 
 from commerce.store.embedded import running_url
 from tests.client import Client
-from tests.process import Serve, commerce, wait_until
+from tests.process import Serve, commerce, eventually, wait_until
+from tests.races.scene import rows
 
 TRANSFER = "POST /stablecoin/transfer"
 SAMPLE = "stateset1qypqxpq9qcrsszg2pvxq6rs0zqg3yyc5lzv7xu"
@@ -127,13 +128,10 @@ async def test_a_server_told_to_stop_takes_no_more_and_finishes_what_runs(
     await holding.start()
     await holder.execute("SELECT FROM ledger_balance WHERE code LIKE 'wallet:%' FOR UPDATE")
     running = asyncio.create_task(client.ask(TRANSFER, {"to": SAMPLE, "amount": "1.00"}))
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    while not await holder.fetchval(waiting):
-        await asyncio.sleep(0.01)
+    await eventually(lambda: _waits_for_a_lock(url))
 
     server.terminate()
-    while await _takes_connections(server.url):
-        await asyncio.sleep(0.01)
+    await eventually(lambda: _refuses_connections(server.url))
     assert server.running
     assert not running.done()
     await holding.rollback()
@@ -146,14 +144,18 @@ async def test_a_server_told_to_stop_takes_no_more_and_finishes_what_runs(
     assert server.lines[-1]["event"] == "stopped"
 
 
-async def _takes_connections(url: str) -> bool:
-    client = Client(url, root="")
-    try:
-        return (await client.ask("GET /healthz")).status == 200
-    except (OSError, EOFError):
-        return False
-    finally:
-        await client.close()
+async def _waits_for_a_lock(url: str) -> bool:
+    query = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    return len(await rows(url, query)) > 0
+
+
+async def _refuses_connections(url: str) -> bool:
+    async with Client(url, root="") as client:
+        try:
+            await client.ask("GET /healthz")
+        except (OSError, EOFError):
+            return True
+    return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -18,8 +18,8 @@ from commerce.ledger.audit import audit
 from commerce.resource.parameter import Dollars
 from commerce.server import make_app
 from commerce.settings import Settings
-from tests.process import Server
 from tests.client import Client
+from tests.process import Server
 from tests.stage import ISSUER, Party
 
 Funds = str | None
@@ -76,9 +76,9 @@ async def _open(app: App, amount: Funds) -> Party:
     return Party(made.id, livemode=False, key=str(key.secret))
 
 
-async def execute(url: str, statement: str) -> None:
+async def execute(url: str, statement: str, *values: Any) -> None:
     """Run one statement."""
-    await rows(url, statement)
+    await rows(url, statement, *values)
 
 
 async def rows(url: str, query: str, *values: Any) -> list[tuple[Any, ...]]:

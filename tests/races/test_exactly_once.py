@@ -14,8 +14,8 @@ from commerce.areas.stablecoin.transfer import NETWORK_FEE
 from commerce.kernel.currency import SSUSD, UNIT
 from commerce.settings import Settings
 from commerce.store.embedded import running_url
-from tests.process import Serve, Server, commerce
 from tests.client import Answer, Client
+from tests.process import Serve, Server, commerce
 from tests.races.scene import open_parties, rows, transfers, wallets
 from tests.stage import Party
 

@@ -8,8 +8,8 @@ import signal
 from pathlib import Path
 
 from commerce.settings import Settings
-from tests.process import Serve, command_line, wait_until
 from tests.client import Client
+from tests.process import Serve, command_line, wait_until
 from tests.races.scene import open_parties, transfers, verify, wallets
 
 TRANSFER = "POST /stablecoin/transfer"

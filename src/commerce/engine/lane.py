@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from commerce.engine.answers import ANSWER
-from commerce.engine.batch import Batch, Restart, writing
+from commerce.engine.batch import Batch, Ran, Restart, writing
 from commerce.kernel.errors import ApiError
 from commerce.store.session import (
     CommitUnknown,
@@ -145,7 +145,7 @@ class Lane:
             await session.rollback()
             if duplicate.table != ANSWER.name:
                 raise
-            rest = await self._replay(batch.works)
+            rest = await self._replay(batch.works, ran)
             if len(rest) == len(batch.works):
                 # Nobody's answer is there: a key stands twice in this batch, since whoever sent
                 # it first went away. That would never settle by itself.
@@ -175,9 +175,13 @@ class Lane:
             await asyncio.sleep(OUTCOME_PAUSE_SECONDS)
         raise CommitUnknown(f"transaction {xid}")
 
-    async def _replay(self, works: list[Work]) -> list[Work]:
-        """Answer the commands whose keys were taken; give the others, to be run again."""
-        answers = await self._engine.recall(works)
+    async def _replay(self, works: list[Work], ran: Ran) -> list[Work]:
+        """Answer the commands whose keys were taken; give the others, to be run again.
+
+        What a verb refused without remembering (a permission, a revoked key) is no replay.
+        """
+        remembered = [work for work, answer in ran.answers if not isinstance(answer, Exception)]
+        answers = await self._engine.recall(remembered)
         rest: list[Work] = []
         for work in works:
             key = work.answer_key

@@ -20,7 +20,6 @@ from commerce.ledger.entry import (
     ENTRY,
     TRANSACTION,
     Booking,
-    Unbalanced,
     canonical,
     net,
     postings_json,
@@ -326,7 +325,7 @@ class Tx:
         if account.guarded and after < 0:
             raise ApiError("insufficient_funds", f"{account.code} holds too little for this.")
         if abs(after) > AMOUNT_MAX:
-            raise Unbalanced(f"{account.code} would overflow")
+            raise ApiError("limit_exceeded", f"{account.code} can hold no more.")
         row = (*key, account.debit_normal, account.guarded, after, entries + 1)
         self._overlay.put(BALANCE.key, key, row)
         self._overlay.append(ENTRY, (*key, entries + 1, transaction, amount, after))

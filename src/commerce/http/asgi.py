@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
-from commerce.http.request import Receive, Request, Response, Send
+from commerce.http.request import Disconnected, Receive, Request, Response, Send
 from commerce.kernel.errors import ApiError
 from commerce.kernel.version import API_VERSION
 from commerce.store.session import StoreUnavailable
@@ -59,6 +59,8 @@ class Application:
         code: str | None = None
         try:
             response = await self._answer(request)
+        except Disconnected:
+            return
         except Exception as error:  # noqa: BLE001 - the one place where nothing may escape
             response, code = self._refusal(request, error)
         await _send(send, request, response)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +12,9 @@ from commerce.kernel.errors import ApiError
 from commerce.kernel.money import NumberText
 
 DEPTH_MAX = 32
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_BRACKET = re.compile(r"[][{}]")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 INTEGER_DIGITS_MAX = 40
 
 
@@ -20,8 +25,8 @@ class _Duplicate(ValueError):
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
         raise _Duplicate(f"the member '{twice[:64]}' stands twice")
     return members
 
@@ -71,28 +76,18 @@ def parse_json(body: bytes) -> dict[str, Any]:
 def _refuse_depth(text: str) -> None:
     """Refuse nesting before it costs a stack; brackets within strings do not nest."""
     depth = 0
-    in_string = escaped = False
-    for character in text:
-        if in_string:
-            in_string = escaped or character != '"'
-            escaped = character == "\\" and not escaped
-        elif character == '"':
-            in_string = True
-        elif character in "{[":
-            depth += 1
-            if depth > DEPTH_MAX:
-                raise ValueError(f"it is nested deeper than {DEPTH_MAX}")
-        elif character in "}]":
-            depth -= 1
+    for bracket in _BRACKET.finditer(_STRING.sub("", text)):
+        depth += 1 if bracket[0] in "{[" else -1
+        if depth > DEPTH_MAX:
+            raise ValueError(f"it is nested deeper than {DEPTH_MAX}")
 
 
 def _refuse_unstorable(value: Any) -> None:
     """Refuse what only an escape can say: a NUL, which no column holds, and half a surrogate."""
     for text in _strings(value):
-        if "\x00" in text:
-            raise _invalid("it holds a NUL character")
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise _invalid("it holds half of a surrogate pair")
+        if (found := _UNSTORABLE.search(text)) is not None:
+            what = "a NUL character" if found[0] == "\x00" else "half of a surrogate pair"
+            raise _invalid(f"it holds {what}")
 
 
 def _strings(value: Any) -> Iterator[str]:

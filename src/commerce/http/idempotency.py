@@ -42,12 +42,17 @@ class OneKey(Params, frozen=True, kw_only=True):
 
 
 def read(
-    header: bytes | None, params: Params, operation: Operation, master_key: MasterKey
+    header: bytes | None,
+    params: Params,
+    operation: Operation,
+    api_key: str,
+    master_key: MasterKey,
 ) -> IdempotencyKey | None:
     """The key of a request, and the keyed hash of what it asks for.
 
     The hash is of the operation's documented name and of the parameters as read, so that a path
-    and its alias are one, and the order of members is none. Raises `idempotency_key_invalid`.
+    and its alias are one, and the order of members is none. An answer with a secret is for the
+    API key that asked for it, and no other gets it again. Raises `idempotency_key_invalid`.
     """
     key = None if header is None else header.decode("latin-1")
     in_body: str | None = getattr(params, "idempotency_key", None)
@@ -61,7 +66,8 @@ def read(
         raise ApiError("idempotency_key_invalid")
     if in_body is not None:
         params = msgspec.structs.replace(params, idempotency_key=None)
-    asked = f"{operation.method} {operation.path}\n".encode() + _ENCODER.encode(params)
+    asker = api_key if operation.secret else ""
+    asked = f"{operation.method} {operation.path}\n{asker}\n".encode() + _ENCODER.encode(params)
     return IdempotencyKey(key, master_key.fingerprint("request", asked))
 
 

@@ -15,7 +15,7 @@ from commerce.resource.parameter import Rejected, decode
 
 P = TypeVar("P", bound=Params)
 
-_AT = re.compile(r" - at (?:`key` in )?`\$\.?(.*?)`$")
+_AT = re.compile(r"(?:`key` in )?`\$\.?([^`]*)`")
 _MISSING = re.compile(r"Object missing required field `(.*?)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
@@ -37,7 +37,7 @@ def convert(params: type[P], values: dict[str, Any], path: dict[str, str], *, st
 
 
 def _unknown(name: str, known: list[str]) -> ApiError:
-    near = get_close_matches(name, known, n=1)
+    near = get_close_matches(name[:64], known, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     message = f"Unknown parameter '{name[:64]}'.{hint}"
     return ApiError("parameter_unknown", message, param=name[:64])
@@ -46,9 +46,10 @@ def _unknown(name: str, known: list[str]) -> ApiError:
 def _refusal(error: msgspec.ValidationError) -> ApiError:
     """A refusal of msgspec's in the contract's words."""
     text = str(error)
-    at = _AT.search(text)
-    where = at[1] if at else ""
-    what = text[: at.start()] if at else text
+    # The last one is msgspec's own; a client's words may hold others.
+    what, found, tail = text.rpartition(" - at ")
+    at = _AT.fullmatch(tail) if found else None
+    what, where = (what, at[1]) if at else (text, "")
     if isinstance(error.__cause__, Rejected):
         return _rejected(error.__cause__.error, where)
     missing = _MISSING.search(what)
@@ -67,5 +68,5 @@ def _refusal(error: msgspec.ValidationError) -> ApiError:
 def _rejected(error: ApiError, where: str) -> ApiError:
     inner = (error.param or "").partition(".")[2]
     name = f"{where}.{inner}" if inner else where
-    message = error.message.replace("''", f"'{name}'")
+    message = error.message.replace("''", f"'{name}'", 1)
     return ApiError(error.code, message, param=name or error.param)

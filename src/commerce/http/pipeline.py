@@ -41,6 +41,7 @@ class Pipeline(NamedTuple):
         principal = await self.authenticator.authenticate(request.headers.get(b"authorization"))
         request.account = principal.account
         authorise(principal, match.endpoint.access)
+        _require_own_account(request.headers.get(b"x-account-id"), principal)
         _require_version(request.headers.get(b"stateset-version"))
         if match.endpoint.kind == "verb":
             return await self._write(request, principal, match)
@@ -55,7 +56,7 @@ class Pipeline(NamedTuple):
         parsed = params.convert(operation.params, values, match.path, strict=True)
         master_key = self.engine.means.master_key
         header = request.headers.get(b"idempotency-key")
-        key = idempotency.read(header, parsed, operation, master_key)
+        key = idempotency.read(header, parsed, operation, principal.key, master_key)
         request.idempotency_key = None if key is None else key.key
         caller = Caller(
             account=principal.account,
@@ -126,6 +127,12 @@ def _command(
 
     weight = 1 if operation.weight is None else operation.weight(parsed)
     return Command(caller, run, needs, key, weight)
+
+
+def _require_own_account(header: bytes | None, principal: Principal) -> None:
+    """Refuse to act for another account rather than act for the wrong one."""
+    if header is not None and header.decode("latin-1") != principal.account:
+        raise ApiError("account_invalid", "No such account is connected to this one.")
 
 
 def _require_version(header: bytes | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -11,9 +12,14 @@ import msgspec
 from commerce.kernel.errors import ApiError
 
 FIELDS_MAX = 200
+BODY_SECONDS_MAX = 30.0
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Disconnected(Exception):
+    """The client went away before its request was whole: nothing may come of it."""
 
 
 class Response(NamedTuple):
@@ -39,20 +45,31 @@ class Request(msgspec.Struct):
     idempotency_key: str | None = None
 
     async def body(self, size_max: int) -> bytes:
-        """The body. Raises `body_too_large` as soon as it is."""
+        """The whole body. Raises `body_too_large` as soon as it is, and `Disconnected`."""
         length = self.headers.get(b"content-length")
         if length is not None and length.isdigit() and int(length[:12]) > size_max:
             raise _too_large(size_max)
-        message = await self.receive()
-        body: bytes = message.get("body", b"")
-        while message.get("more_body"):
-            message = await self.receive()
+        body = bytearray()
+        more = True
+        deadline = asyncio.get_running_loop().time() + BODY_SECONDS_MAX
+        while more:
+            message = await self._receive_by(deadline)
             body += message.get("body", b"")
+            more = message.get("more_body", False)
             if len(body) > size_max:
                 raise _too_large(size_max)
-        if len(body) > size_max:
-            raise _too_large(size_max)
-        return body
+        return bytes(body)
+
+    async def _receive_by(self, deadline: float) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await self.receive()
+        except TimeoutError:
+            message_text = f"The body did not arrive within {BODY_SECONDS_MAX:.0f} seconds."
+            raise ApiError("json_invalid", message_text, headers={"Connection": "close"}) from None
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        return message
 
     def parameters(self) -> dict[str, list[str]]:
         """The query's parameters, in their order. Raises `parameter_invalid`."""

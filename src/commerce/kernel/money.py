@@ -103,8 +103,9 @@ class Money:
             raise ApiError("parameter_invalid", f"'{param}' must be an object.", param=param)
         for name in value:
             if name not in _COIN_MEMBERS:
-                message = f"'{param}.{name}' is unknown; a coin has 'denom' and 'amount'."
-                raise ApiError("parameter_unknown", message, param=f"{param}.{name}")
+                where = f"{param}.{name[:64]}"
+                message = f"'{where}' is unknown; a coin has 'denom' and 'amount'."
+                raise ApiError("parameter_unknown", message, param=where)
         for name in _COIN_MEMBERS:
             if value.get(name) is None:
                 message = f"The '{param}.{name}' parameter is required."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from commerce.kernel.clock import day, month
+from commerce.kernel.errors import ApiError
 from commerce.store.table import Column, Key, Row, Table
 
 CAP = Table(
@@ -30,6 +31,8 @@ CAP = Table(
 The days and months are UTC's. A new one begins at zero in the same row, so that no row is ever
 made for a new day, and one lock covers all three.
 """
+COUNT_MAX = 2**63 - 1
+"""A meter without a cap stops where the column does."""
 USED_AT = CAP.names.index("used")
 
 
@@ -49,11 +52,11 @@ class Cap(NamedTuple):
         return self[:3]
 
 
-class CapReached(Exception):
+class CapReached(ApiError):
     """More than the cap would pass in a window: `a day`, `a month` or `in all`."""
 
     def __init__(self, window: str, ceiling: int, left: int) -> None:
-        super().__init__(window)
+        super().__init__("limit_exceeded", f"No more than {ceiling} may pass {window}.")
         self.window = window
         self.ceiling = ceiling
         self.left = left
@@ -64,13 +67,15 @@ def count(cap: Cap, row: Row | None, amount: int, now: int) -> Row:
     today, this_month = day(now), month(now)
     by_day = by_month = total = 0
     if row is not None:
+        # A clock that is behind another process's must not begin an old day anew.
+        today, this_month = max(today, row[3]), max(this_month, row[6])
         by_day = row[4] if row[3] == today else 0
         by_month = row[7] if row[6] == this_month else 0
         total = row[USED_AT]
     windows = (
         ("a day", cap.daily, by_day),
         ("a month", cap.monthly, by_month),
-        ("in all", cap.total, total),
+        ("in all", COUNT_MAX if cap.total is None else cap.total, total),
     )
     for window, ceiling, used in windows:
         if ceiling is not None and used + amount > ceiling:

@@ -102,7 +102,7 @@ def _filters(spec: Spec, name: str, values: Sequence[str]) -> list[Filter]:
 
 def unknown(name: str, known: Sequence[str]) -> ApiError:
     """A parameter nobody knows, with the nearest one somebody does."""
-    near = get_close_matches(name, known, n=1)
+    near = get_close_matches(name[:64], known, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     message = f"Unknown parameter '{name[:64]}'.{hint}"
     return ApiError("parameter_unknown", message, param=name[:64])

@@ -118,10 +118,11 @@ class DatabaseSession:
     async def commit(self) -> None:
         """Commit, or say that nobody knows."""
         try:
-            await self._connection.execute("COMMIT")
+            said = await self._connection.execute("COMMIT")
         except _LOST as error:
             self._connection.terminate()
             raise CommitUnknown(str(error)) from error
+        assert said == "COMMIT", "a transaction that had failed was committed"
 
     async def rollback(self) -> None:
         """Undo everything; where that cannot be said, the connection's end says it."""

@@ -204,7 +204,7 @@ def create(tx: Tx, params: CreateApiKey) -> ApiKey:
     if params.expires_at is not None and params.expires_at <= tx.now:
         message = "'expires_at' must be in the future."
         raise ApiError("parameter_invalid", message, param="expires_at")
-    _refuse_widening(tx, params.type, params.scopes)
+    _refuse_widening(tx, params.type, params.scopes, params.expires_at)
     return _add(tx, params.type, params.name, sorted(set(params.scopes)), params.expires_at)
 
 
@@ -230,8 +230,11 @@ def _add(
     return msgspec.structs.replace(key, secret=secret)
 
 
-def _refuse_widening(tx: Tx, type_: KeyType, scopes: list[Scope]) -> None:
-    """A restricted key hands on no more than it has. Raises `insufficient_permissions`."""
+def _refuse_widening(tx: Tx, type_: KeyType, scopes: list[Scope], expires_at: int | None) -> None:
+    """A restricted key reaches no key that can do more, or longer, than itself.
+
+    Raises `insufficient_permissions`.
+    """
     if tx.caller.key is None:
         return
     own = tx.get(ApiKey, tx.caller.key)
@@ -242,15 +245,14 @@ def _refuse_widening(tx: Tx, type_: KeyType, scopes: list[Scope]) -> None:
         what = ", ".join(sorted(lacking)) or f"{type_} keys"
         message = f"This key cannot hand on what it lacks: {what}."
         raise ApiError("insufficient_permissions", message)
+    if own.expires_at is not None and (expires_at is None or expires_at > own.expires_at):
+        message = "This key cannot hand on more time than it has."
+        raise ApiError("insufficient_permissions", message)
 
 
 def _need_one(needs: Needs, caller: Caller, params: OneApiKey | RollApiKey) -> None:
-    needs.row(TABLE.key, (caller.account, caller.livemode, params.id), lock=True)
-
-
-def _need_roll(needs: Needs, caller: Caller, params: RollApiKey) -> None:
     _need_own(needs, caller, params)
-    _need_one(needs, caller, params)
+    needs.row(TABLE.key, (caller.account, caller.livemode, params.id), lock=True)
 
 
 @operation(
@@ -259,7 +261,7 @@ def _need_roll(needs: Needs, caller: Caller, params: RollApiKey) -> None:
     scope="keys:write",
     params=RollApiKey,
     secret=True,
-    needs=_need_roll,
+    needs=_need_one,
     example=one_example,
 )
 def roll(tx: Tx, params: RollApiKey) -> ApiKey:
@@ -267,7 +269,7 @@ def roll(tx: Tx, params: RollApiKey) -> ApiKey:
     old = tx.lock(ApiKey, params.id)
     if old.status == "revoked":
         raise ApiError("state_invalid", "A key that is 'revoked' cannot be rolled to 'active'.")
-    _refuse_widening(tx, old.type, old.scopes)
+    _refuse_widening(tx, old.type, old.scopes, old.expires_at)
     if params.expires_in:
         until = tx.now + params.expires_in
         tx.change(old, expires_at=min(until, old.expires_at or until))
@@ -287,6 +289,8 @@ def roll(tx: Tx, params: RollApiKey) -> ApiKey:
 def revoke(tx: Tx, params: OneApiKey) -> ApiKey:
     """Revoke a key: within a second no process takes it any more. Twice is as good as once."""
     key = tx.lock(ApiKey, params.id)
+    if key.id != tx.caller.key:
+        _refuse_widening(tx, key.type, key.scopes, key.expires_at)
     return key if key.status == "revoked" else _revoke(tx, key)
 
 

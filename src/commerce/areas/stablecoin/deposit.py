@@ -11,7 +11,7 @@ from commerce.areas.identity.account import Account
 from commerce.books import chart, stablecoin
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Caller, Tx
-from commerce.kernel.currency import SSUSD
+from commerce.kernel.currency import SSUSD, UNIT
 from commerce.kernel.errors import ApiError
 from commerce.kernel.lifecycle import Lifecycle
 from commerce.kernel.money import Money
@@ -19,6 +19,8 @@ from commerce.resource.example import Example
 from commerce.resource.noun import Noun, Time, noun
 from commerce.resource.operation import Params, operation
 from commerce.resource.parameter import Dollars, Id, Metadata, kept, require_ssusd
+
+AMOUNT_MAX = Money(100_000_000 * UNIT[SSUSD], SSUSD)
 
 SourceType = Literal["bank_wire", "ach", "treasury"]
 SOURCE_TYPES: tuple[SourceType, ...] = get_args(SourceType)
@@ -60,7 +62,7 @@ class CreateDeposit(Params, frozen=True, kw_only=True):
     """Dollars that were sent to the reserves."""
 
     amount: Dollars
-    """How many dollars."""
+    """How many dollars, up to 100,000,000.00."""
     currency: str = SSUSD
     """`ssusd`, if given."""
     type: SourceType = "bank_wire"
@@ -106,6 +108,9 @@ def create(tx: Tx, params: CreateDeposit) -> Deposit:
     """Announce dollars that are on their way to the reserves."""
     require_issuer(accounts.own(tx))
     require_ssusd(params.currency)
+    if params.amount > AMOUNT_MAX:
+        message = f"A deposit is of at most {AMOUNT_MAX.text} dollars."
+        raise ApiError("amount_invalid", message, param="amount")
     return tx.add(
         Deposit(
             id=tx.new_id("dep"),

@@ -44,13 +44,19 @@ def available(wallet: Address) -> LedgerAccount:
 
 
 def need(needs: Needs, caller: Caller, text: str) -> None:
-    """A wallet and what is available in it."""
-    owner = needs.address(caller.livemode, text)
-    needs.balance(chart.available(owner, caller.livemode, text))
+    """A wallet and what is available in it; nothing for what is no address."""
+    address = addresses.canonical_form(text)
+    if address is not None:
+        owner = needs.address(caller.livemode, address)
+        needs.balance(chart.available(owner, caller.livemode, address))
 
 
 def need_own(needs: Needs, caller: Caller, text: str | None) -> None:
     """What `own` reads, and what is available there."""
-    address = text or main_wallet(caller.account, caller.livemode)
-    needs.address(caller.livemode, address)
-    needs.balance(chart.available(caller.account, caller.livemode, address))
+    if text is None:
+        address: str | None = main_wallet(caller.account, caller.livemode)
+    else:
+        address = addresses.canonical_form(text)
+    if address is not None:
+        needs.address(caller.livemode, address)
+        needs.balance(chart.available(caller.account, caller.livemode, address))

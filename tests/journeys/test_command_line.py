@@ -1,0 +1,305 @@
+"""What an operator does beside a running server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from commerce.settings import Settings
+from commerce.store.embedded import running_url
+from tests.client import Answer, Client
+from tests.journeys.conftest import Call
+from tests.process import Ran, Server, commerce, reachable_folder, refused, servers
+from tests.races.scene import execute
+
+SAMPLE = "stateset1qypqxpq9qcrsszg2pvxq6rs0zqg3yyc5lzv7xu"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A server of both networks, with its own PostgreSQL."""
+    folder = reachable_folder()
+    with servers() as serve:
+        yield serve(folder / "data", "--network", "both")
+    shutil.rmtree(folder)
+
+
+class Operator:
+    """Somebody at the command line of a server."""
+
+    def __init__(self, server: Server, call: Call) -> None:
+        self.server = server
+        self._call = call
+
+    def run(self, *arguments: str) -> Ran:
+        return self._call(*arguments, "--data-dir", self.server.data_dir)
+
+    def told(self, *arguments: str) -> Any:
+        """What a command that must succeed says with --json."""
+        ran = self.run(*arguments, "--json")
+        assert (ran.status, ran.err) == (0, "")
+        return ran.json
+
+    def ask(self, key: str, route: str, body: dict[str, Any] | None = None) -> Answer:
+        """Call the server."""
+
+        async def ask() -> Answer:
+            async with Client(self.server.url, key) as client:
+                return await client.settle(route, body)
+
+        return asyncio.run(ask())
+
+
+@pytest.fixture
+def operator(server: Server, call: Call) -> Operator:
+    return Operator(server, call)
+
+
+def test_an_account_is_created_shown_listed_and_updated(operator: Operator) -> None:
+    made = operator.told(
+        "accounts", "create", "--name", "Ada", "--plan", "growth", "--verification", "verified",
+        "--capability", "reserves_operator", "--capability", "stablecoin_issuance",
+    )  # fmt: skip
+    assert (made["object"], made["livemode"]) == ("account", False)
+    assert (made["name"], made["plan"], made["verification"]) == ("Ada", "growth", "verified")
+    assert made["capabilities"] == ["reserves_operator", "stablecoin_issuance"]
+    id_ = made["id"]
+    assert operator.told("accounts", "show", id_) == made
+    live = operator.told("accounts", "show", id_, "--mode", "live")
+    assert (live["livemode"], live["verification"]) == (True, "verified")
+    assert live["wallet"] != made["wallet"]
+    assert operator.told("accounts", "list")[0] == made
+    assert operator.told("accounts", "list", "--limit", "1", "--mode", "live") == [live]
+
+    updated = operator.told("accounts", "update", id_, "--plan", "free", "--mode", "test")
+    assert updated == {**made, "plan": "free"}
+    both = operator.run(
+        "accounts", "update", id_, "--name", "Ada L.", "--capability", "finance_lender"
+    )
+    assert both.status == 0
+    for mode, before in (("test", updated), ("live", live)):
+        expected = {**before, "name": "Ada L.", "capabilities": ["finance_lender"]}
+        assert operator.told("accounts", "show", id_, "--mode", mode) == expected
+
+    shown = operator.run("accounts", "show", id_).out
+    assert [line for line in shown.splitlines() if line.startswith("name ")][0].split() == [
+        "name", "Ada", "L.",
+    ]  # fmt: skip
+    listed = operator.run("accounts", "list").out
+    assert id_ in listed
+    assert made["wallet"] in listed
+
+
+def test_without_options_a_test_account_is_premium_and_a_live_one_basic(
+    operator: Operator,
+) -> None:
+    made = operator.told("accounts", "create")
+    assert (made["name"], made["plan"], made["capabilities"]) == (None, "free", [])
+    assert made["verification"] == "premium"
+    live = operator.told("accounts", "show", made["id"], "--mode", "live")
+    assert live["verification"] == "basic"
+
+
+def test_a_key_is_created_listed_rolled_and_revoked(operator: Operator) -> None:
+    account = operator.told("accounts", "create")["id"]
+    made = operator.told(
+        "keys", "create", account, "--type", "restricted", "--scope", "stablecoin:read",
+        "--scope", "accounts:read", "--name", "Reader",
+    )  # fmt: skip
+    assert (made["type"], made["name"], made["status"]) == ("restricted", "Reader", "active")
+    assert made["scopes"] == ["accounts:read", "stablecoin:read"]
+    assert operator.ask(made["secret"], "GET /account").json["id"] == account
+    assert operator.ask(made["secret"], "GET /api_keys").code == "insufficient_permissions"
+    assert operator.told("keys", "list", account) == [{**made, "secret": None}]
+
+    rolled = operator.told("keys", "roll", account, made["id"], "--expires-in", "60")
+    assert rolled["scopes"] == made["scopes"]
+    assert operator.ask(rolled["secret"], "GET /account").status == 200
+    assert operator.ask(made["secret"], "GET /account").status == 200
+    again = operator.told("keys", "roll", account, rolled["id"])
+    assert operator.ask(again["secret"], "GET /account").status == 200
+
+    revoked = operator.told("keys", "revoke", account, again["id"])
+    assert (revoked["status"], revoked["secret"]) == ("revoked", None)
+    status = {key["id"]: key["status"] for key in operator.told("keys", "list", account)}
+    assert status == {made["id"]: "active", rolled["id"]: "revoked", again["id"]: "revoked"}
+    # The server is told of it, and told soon: a revoked key opens nothing within a second.
+    asyncio.run(asyncio.sleep(1))
+    assert operator.ask(again["secret"], "GET /account").code == "api_key_revoked"
+    assert operator.ask(rolled["secret"], "GET /account").code == "api_key_revoked"
+    listed = operator.run("keys", "list", account).out
+    assert all(id_ in listed for id_ in status)
+    assert not any(key["secret"] in listed for key in (made, rolled, again))
+
+
+def test_keys_of_both_modes_and_all_types_are_made(operator: Operator) -> None:
+    account = operator.told("accounts", "create")["id"]
+    for type_, letters in (("secret", "sk"), ("public", "pk")):
+        for mode in ("test", "live"):
+            made = operator.told("keys", "create", account, "--type", type_, "--mode", mode)
+            assert made["secret"].startswith(f"{letters}_{mode}_")
+            assert made["livemode"] is (mode == "live")
+    printed = operator.run("keys", "create", account).out
+    [secret] = [line.split()[1] for line in printed.splitlines() if line.startswith("secret ")]
+    assert operator.ask(secret, "GET /account").json["id"] == account
+
+
+def test_a_blocked_address_neither_sends_nor_receives_until_it_is_let_go(
+    operator: Operator,
+) -> None:
+    sandbox = operator.server.sandbox
+    key, wallet = sandbox["secret_key"], sandbox["wallet"]
+    issue = {"recipient": wallet, "amount": "100.00", "reference_id": "before-blocking"}
+    assert operator.ask(key, "POST /stablecoin/issue", issue).status == 201
+    transfer = {"to": SAMPLE, "amount": "1.00"}
+    for blocked in (SAMPLE, wallet):
+        ran = operator.run("addresses", "block", blocked)
+        assert (ran.status, ran.out) == (0, f"{blocked} is blocked in test mode\n")
+        refusal = operator.ask(key, "POST /stablecoin/transfer", transfer)
+        assert refusal.code == "sanctioned_party"
+        ran = operator.run("addresses", "unblock", blocked)
+        assert (ran.status, ran.out) == (0, f"{blocked} is not blocked in test mode\n")
+    assert operator.ask(key, "POST /stablecoin/transfer", transfer).status == 201
+    live = operator.run("addresses", "block", wallet, "--mode", "live")
+    assert live.out == f"{wallet} is blocked in live mode\n"
+    assert operator.ask(key, "POST /stablecoin/transfer", transfer).status == 201
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["accounts", "show", "acct_nobody"], 1, "No such account: 'acct_nobody'."),
+        (["accounts", "update", "acct_nobody"], 1, "No such account: 'acct_nobody'."),
+        (["keys", "create", "acct_nobody"], 1, "No such account: 'acct_nobody'."),
+        (["keys", "revoke", "acct_nobody", "key_x"], 1, "No such api_key: 'key_x'."),
+        (["keys", "roll", "acct_nobody", "key_x"], 1, "No such api_key: 'key_x'."),
+        (["addresses", "block", "nonsense"], 1, "'address' is not a valid address"),
+        (["addresses", "block", SAMPLE, "--mode", "live"], 1, "'address' is not a valid"),
+        (["accounts", "create", "--plan", "gold"], 2, "Invalid enum value 'gold'"),
+        (["accounts", "list", "--mode", "prod"], 2, "the mode is test or live"),
+        (["keys", "create", "acct_x", "--scope", "all"], 2, "Invalid enum value 'all'"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    operator: Operator, arguments: list[str], status: int, message: str
+) -> None:
+    assert refused(operator.run(*arguments), status).startswith(message)
+
+
+def test_a_restricted_key_without_scopes_is_refused(operator: Operator) -> None:
+    account = operator.told("accounts", "create")["id"]
+    ran = operator.run("keys", "create", account, "--type", "restricted")
+    assert refused(ran, 1) == "A restricted key needs scopes."
+
+
+def test_verify_passes_and_finds_a_tampered_balance_and_a_tampered_entry(
+    operator: Operator,
+) -> None:
+    url = running_url(operator.server.data_dir)
+    assert url is not None
+    sandbox = operator.server.sandbox
+    issue = {"recipient": sandbox["wallet"], "amount": "100.00", "reference_id": "to-tamper-with"}
+    assert operator.ask(sandbox["secret_key"], "POST /stablecoin/issue", issue).status == 201
+    sound = operator.run("verify")
+    assert (sound.status, sound.err) == (0, "")
+    assert sound.out.endswith(": all hold\n")
+    report = operator.told("verify")
+    assert (report["ok"], report["findings"]) == (True, [])
+    assert report["entries"] > report["transactions"] > 0
+
+    code = f"wallet:{sandbox['wallet']}:available"
+    change = f"UPDATE ledger_balance SET balance = balance {{}} 1 WHERE code = '{code}'"
+    asyncio.run(execute(url, change.format("+")))
+    tampered = operator.run("verify")
+    assert tampered.status == 1
+    assert (
+        f"wrong: every balance is the sum of its entries: {{'account': '{sandbox['account']}'"
+        in (tampered.out)
+    )
+    assert "all hold" not in tampered.out
+    asyncio.run(execute(url, change.format("-")))
+    assert operator.run("verify").status == 0
+
+    asyncio.run(execute(url, "ALTER TABLE ledger_entry DISABLE TRIGGER append_only"))
+    change = f"UPDATE ledger_entry SET amount = amount {{}} 1 WHERE code = '{code}' AND number = 1"
+    asyncio.run(execute(url, change.format("+")))
+    tampered = operator.run("verify", "--json")
+    assert tampered.status == 1
+    broken = {finding.partition(":")[0] for finding in tampered.json["findings"]}
+    assert tampered.json["ok"] is False
+    assert broken >= {
+        "in every currency and mode, entries sum to zero",
+        "the entries of every transaction sum to zero",
+        "every balance is the sum of its entries",
+        "each entry's balance follows from the one before",
+    }
+    asyncio.run(execute(url, change.format("-")))
+    asyncio.run(execute(url, "ALTER TABLE ledger_entry ENABLE TRIGGER append_only"))
+    assert operator.run("verify").status == 0
+
+
+def test_migrate_says_what_waits_applies_it_and_says_that_nothing_waits(
+    call: Call, database_url: str, operator: Operator
+) -> None:
+    setting = {"COMMERCE_DATABASE_URL": database_url}
+    check = call("migrate", "--check", **setting)
+    assert (check.status, check.err) == (1, "")
+    assert check.out.startswith("waiting: 0001_")
+    early = call("accounts", "list", **setting)
+    assert refused(early).startswith("the database lacks 0001_")
+    applied = call("migrate", **setting)
+    assert (applied.status, applied.err) == (0, "")
+    assert applied.out == check.out.replace("waiting", "applied")
+    check = call("migrate", "--check", **setting)
+    assert (check.status, check.out) == (0, "the database is up to date\n")
+    assert operator.run("migrate", "--check").status == 0
+
+
+def test_settings_are_printed_and_secrets_are_not(call: Call) -> None:
+    given = {
+        "COMMERCE_PORT": "8123",
+        "COMMERCE_MASTER_KEY": "5e" * 32,
+        "COMMERCE_DATABASE_URL": "postgresql://me:hunter2@db/commerce",
+    }
+    table, listed = call("settings", **given), call("settings", "--json", **given)
+    assert (table.status, listed.status) == (0, 0)
+    values = {row["name"]: row["value"] for row in listed.json}
+    assert values["COMMERCE_PORT"] == "8123"
+    assert values["COMMERCE_MASTER_KEY"] == values["COMMERCE_DATABASE_URL"] == "(set)"
+    assert set(values) == {f"COMMERCE_{name.upper()}" for name in Settings.__struct_fields__}
+    assert all(row["doc"] for row in listed.json)
+    for name in values:
+        assert name in table.out
+    for secret in ("5e5e", "hunter2"):
+        assert secret not in table.out + listed.out
+
+
+def test_an_unknown_variable_is_refused_and_the_nearest_known_one_named(call: Call) -> None:
+    for command in (["settings"], ["serve"], ["verify"], ["accounts", "list"]):
+        message = refused(call(*command, COMMERCE_PROT="8123"))
+        assert message == (
+            "the variable COMMERCE_PROT is unknown; the nearest known one is COMMERCE_PORT"
+        )
+
+
+def test_without_a_server_the_commands_beside_it_say_so(call: Call, server: Server) -> None:
+    nowhere = server.data_dir.with_name("nowhere")
+    for command in (["verify"], ["migrate"], ["accounts", "list"], ["keys", "list", "acct_x"]):
+        message = refused(call(*command, "--data-dir", nowhere))
+        assert message == f"no server is running on {nowhere}; start it first"
+    assert not nowhere.exists()
+
+
+def test_a_process_of_its_own_says_the_same_as_the_command_in_this_one(
+    operator: Operator,
+) -> None:
+    ran = commerce("accounts", "list", "--json", "--data-dir", operator.server.data_dir)
+    assert ran == operator.run("accounts", "list", "--json")
+    assert json.loads(ran.out)[-1]["name"] == "Sandbox"
+    unknown = commerce("settings", COMMERCE_WORKER="2")
+    assert refused(unknown).endswith("the nearest known one is COMMERCE_WORKERS")
