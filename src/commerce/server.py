@@ -26,6 +26,7 @@ import uvloop
 from commerce import log
 from commerce.app import App
 from commerce.areas.identity import account, api_key
+from commerce.http.protocol import BoundedProtocol
 from commerce.settings import KEY_FILE, Settings, load_master_key
 from commerce.store import key_check
 from commerce.store.database import Database
@@ -258,7 +259,8 @@ async def _work(
     config = uvicorn.Config(
         app.http,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
+        ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,

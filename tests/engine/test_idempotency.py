@@ -225,6 +225,39 @@ async def test_a_refusal_that_a_later_try_may_change_is_not_remembered(
     assert codes(await world.submit(command(verb, key="k"))) == ["sanctioned_party"]
 
 
+@pytest.mark.parametrize("later", ["resource_missing", "parameter_invalid"])
+async def test_a_retry_gets_its_first_answer_though_what_it_names_has_gone_since(
+    world: World, later: str
+) -> None:
+    gone = False
+
+    def verb(_: Tx) -> str:
+        if gone:
+            raise ApiError(later)
+        return "done"
+
+    first = await world.engine.submit(command(verb, key="k"))
+    gone = True
+    again = await world.engine.submit(command(verb, key="k"))
+    assert (again.body, again.replayed) == (first.body, True)
+    other = command(verb, key="k", fingerprint=b"other")
+    assert codes(await world.submit(other)) == ["idempotency_key_reused"]
+    assert codes(await world.submit(command(verb, key="new"))) == [later]
+
+
+@pytest.mark.parametrize("later", ["api_key_revoked", "insufficient_permissions"])
+async def test_a_caller_who_may_not_ask_any_more_gets_no_replay(world: World, later: str) -> None:
+    refusals = [None, ApiError(later)]
+
+    def verb(_: Tx) -> str:
+        if refusal := refusals.pop(0):
+            raise refusal
+        return "done"
+
+    assert codes(await world.submit(command(verb, key="k"))) == ["200"]
+    assert codes(await world.submit(command(verb, key="k"))) == [later]
+
+
 async def test_a_refusal_without_a_key_is_raised_and_forgotten(
     world: World, memory: Memory
 ) -> None:

@@ -78,18 +78,14 @@ def test_an_account_is_created_shown_listed_and_updated(operator: Operator) -> N
 
     updated = operator.told("accounts", "update", id_, "--plan", "free", "--mode", "test")
     assert updated == {**made, "plan": "free"}
-    both = operator.run(
-        "accounts", "update", id_, "--name", "Ada L.", "--capability", "finance_lender"
-    )
-    assert both.status == 0
+    given = ["--name", "Ada L.", "--capability", "finance_lender"]
+    assert operator.run("accounts", "update", id_, *given).status == 0
     for mode, before in (("test", updated), ("live", live)):
         expected = {**before, "name": "Ada L.", "capabilities": ["finance_lender"]}
         assert operator.told("accounts", "show", id_, "--mode", mode) == expected
 
     shown = operator.run("accounts", "show", id_).out
-    assert [line for line in shown.splitlines() if line.startswith("name ")][0].split() == [
-        "name", "Ada", "L.",
-    ]  # fmt: skip
+    assert "name           Ada L." in shown.splitlines()
     listed = operator.run("accounts", "list").out
     assert id_ in listed
     assert made["wallet"] in listed
@@ -213,21 +209,19 @@ def test_verify_passes_and_finds_a_tampered_balance_and_a_tampered_entry(
     assert report["entries"] > report["transactions"] > 0
 
     code = f"wallet:{sandbox['wallet']}:available"
-    change = f"UPDATE ledger_balance SET balance = balance {{}} 1 WHERE code = '{code}'"
-    asyncio.run(execute(url, change.format("+")))
+    change = "UPDATE ledger_balance SET balance = balance + $1 WHERE code = $2"
+    asyncio.run(execute(url, change, 1, code))
     tampered = operator.run("verify")
     assert tampered.status == 1
-    assert (
-        f"wrong: every balance is the sum of its entries: {{'account': '{sandbox['account']}'"
-        in (tampered.out)
-    )
+    wrong = "wrong: every balance is the sum of its entries: {'account': "
+    assert f"{wrong}'{sandbox['account']}'" in tampered.out
     assert "all hold" not in tampered.out
-    asyncio.run(execute(url, change.format("-")))
+    asyncio.run(execute(url, change, -1, code))
     assert operator.run("verify").status == 0
 
     asyncio.run(execute(url, "ALTER TABLE ledger_entry DISABLE TRIGGER append_only"))
-    change = f"UPDATE ledger_entry SET amount = amount {{}} 1 WHERE code = '{code}' AND number = 1"
-    asyncio.run(execute(url, change.format("+")))
+    change = "UPDATE ledger_entry SET amount = amount + $1 WHERE code = $2 AND number = 1"
+    asyncio.run(execute(url, change, 1, code))
     tampered = operator.run("verify", "--json")
     assert tampered.status == 1
     broken = {finding.partition(":")[0] for finding in tampered.json["findings"]}
@@ -238,7 +232,7 @@ def test_verify_passes_and_finds_a_tampered_balance_and_a_tampered_entry(
         "every balance is the sum of its entries",
         "each entry's balance follows from the one before",
     }
-    asyncio.run(execute(url, change.format("-")))
+    asyncio.run(execute(url, change, -1, code))
     asyncio.run(execute(url, "ALTER TABLE ledger_entry ENABLE TRIGGER append_only"))
     assert operator.run("verify").status == 0
 

@@ -146,6 +146,27 @@ async def test_a_lock_keeps_writers_out_and_lets_readers_in(store: Store) -> Non
     assert await row.amounts(store, account) == [9]
 
 
+async def test_locks_are_taken_by_rank_and_key_whatever_order_was_asked_for(store: Store) -> None:
+    """Whoever waits for the first lock holds none of those after it, so nobody can deadlock."""
+    low, high = row.name(), row.name()
+    first, second, third = row.balance_key(low), row.balance_key(high), (low, False, "k")
+    for table, kept in ((ANSWER, row.answer(low)), (BALANCE, row.balance(high, 1))):
+        await row.keep(store, row.inserted((table, kept)))
+    await row.keep(store, row.inserted((BALANCE, row.balance(low, 1))))
+    async with row.opened(store) as holder, row.opened(store) as waiter, row.opened(store) as other:
+        for session in (holder, waiter, other):
+            await session.begin()
+        await row.locked(holder, BALANCE.key, first)
+        wanted = {ANSWER.key: {third: True}, BALANCE.key: {second: True, first: True}}
+        waiting = asyncio.create_task(waiter.load(wanted))
+        await row.settle()
+        assert len(await row.locked(other, BALANCE.key, second)) == 1
+        assert len(await row.locked(other, ANSWER.key, third)) == 1
+        await other.rollback()
+        await holder.rollback()
+        assert [len(rows) for _, rows in await waiting] == [2, 1]
+
+
 async def test_additions_under_locks_are_never_lost(store: Store) -> None:
     account = row.name()
     key = row.balance_key(account)

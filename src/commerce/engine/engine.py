@@ -97,8 +97,24 @@ class Engine:
         try:
             self._enqueue(work)
             return await future
+        except ApiError as refused:
+            return await self._first_answer(work, refused)
         finally:
             del self._flights[key]
+
+    async def _first_answer(self, work: Work, refused: ApiError) -> Answer:
+        """What a repeated request was answered when what it names was still there, or in time.
+
+        Only refusals that are not remembered come here: a remembered one is found by its key.
+        Raises the refusal where it is the first answer, or the caller may not ask any more.
+        """
+        if refused.status not in (400, 404):
+            raise refused
+        for recalled in (await self.recall([work])).values():
+            if isinstance(recalled, ApiError):
+                raise recalled
+            return recalled
+        raise refused
 
     def _enqueue(self, work: Work) -> None:
         if self._closing:
