@@ -8,9 +8,9 @@ from pathlib import Path
 from commerce.app import App
 from commerce.areas.identity import account, api_key
 from commerce.areas.stablecoin import issuance
+from commerce.installation import make_app
 from commerce.kernel.currency import SSUSD
 from commerce.resource.parameter import Dollars
-from commerce.server import make_app
 from commerce.settings import Settings
 
 FUNDS = "1000"

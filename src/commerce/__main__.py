@@ -20,18 +20,18 @@ from commerce import log
 from commerce.app import App
 from commerce.areas.identity import account as accounts
 from commerce.areas.identity import api_key as api_keys
-from commerce.kernel.errors import ApiError
-from commerce.ledger.audit import audit
-from commerce.resource.noun import encode_money
-from commerce.resource.operation import encode
-from commerce.server import (
+from commerce.installation import (
     ServerError,
     apply_migrations,
     connected,
     database_url,
     running_app,
-    serve,
 )
+from commerce.kernel.errors import ApiError
+from commerce.ledger.audit import audit
+from commerce.resource.noun import encode_money
+from commerce.resource.operation import encode
+from commerce.server import serve
 from commerce.settings import Settings, SettingsError
 from commerce.store.embedded import EmbeddedError
 from commerce.store.migrate import MigrationError

@@ -12,12 +12,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import asyncpg
 import msgspec
 import structlog
 import uvicorn
@@ -27,27 +27,18 @@ from commerce import log
 from commerce.app import App
 from commerce.areas.identity import account, api_key
 from commerce.http.protocol import BoundedProtocol
-from commerce.settings import KEY_FILE, Settings, load_master_key
-from commerce.store import key_check
-from commerce.store.database import Database
-from commerce.store.embedded import EmbeddedPostgres, lock_data_dir, running_url
-from commerce.store.migrate import migrate, pending
+from commerce.installation import ServerError, apply_migrations, make_app, running_app
+from commerce.settings import Settings
+from commerce.store.embedded import EmbeddedPostgres, lock_data_dir
 
 SHUTDOWN_SECONDS_MAX = 10
 ORPHAN_SECONDS_MAX = 10
-CONNECT_TIMEOUT_SECONDS = 10
 WATCH_SECONDS = 0.1
 """How often the parent of several API processes looks after them."""
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 BACKLOG = 2048
 
-OTHERWISE = "or what it sealed stays closed"
-DATABASE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-
 logger = structlog.get_logger("commerce.server")
-
-
-class ServerError(Exception):
-    """The server cannot start; the message is one line for the user."""
 
 
 def serve(settings: Settings, announce: Any) -> None:
@@ -56,13 +47,55 @@ def serve(settings: Settings, announce: Any) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     listening = _listen(settings)
     with listening, _database(settings) as url:
+        signals = _Signals()
         base_url = settings.base_url or _base_url(settings, listening)
-        uvloop.run(_prepare(settings, url, base_url))
+        place = _Place(settings, url, base_url, listening)
+        with suppress(asyncio.CancelledError):
+            uvloop.run(_prepare(place, signals))
+        if signals.came:
+            return
         announce(base_url, settings.data_dir / "sandbox.json")
         if settings.workers == 1:
-            uvloop.run(_work(settings, url, base_url, listening))
+            uvloop.run(_work(place, signals))
         else:
-            _supervise(settings, url, base_url, listening)
+            _supervise(place, signals)
+
+
+class _Place(NamedTuple):
+    """Where a server serves: its settings, its database, its own URL and its port."""
+
+    settings: Settings
+    url: str
+    base_url: str
+    listening: socket.socket
+
+
+class _Signals:
+    """Takes the signals that say stop; an exception raised by one could get lost in a loop."""
+
+    def __init__(self) -> None:
+        self.came = False
+        self._then: Callable[[], object] = lambda: None
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._take)
+
+    def _take(self, *_: object) -> None:
+        self.came = True
+        self._then()
+
+    @contextmanager
+    def cancelling(self) -> Iterator[None]:
+        """Cancel the current task at once when one comes, or when one came before."""
+        task = asyncio.current_task()
+        assert task is not None
+        loop, then = asyncio.get_running_loop(), self._then
+        self._then = partial(loop.call_soon_threadsafe, task.cancel)
+        if self.came:
+            task.cancel()
+        try:
+            yield
+        finally:
+            self._then = then
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -116,88 +149,14 @@ def _database(settings: Settings) -> Iterator[str]:
         lock.release()
 
 
-def database_url(settings: Settings) -> str:
-    """The database of a server that may be running; raises `ServerError` if there is none."""
-    url = settings.database_url or running_url(settings.data_dir)
-    if url is None:
-        raise ServerError(f"no server is running on {settings.data_dir}; start it first")
-    return url
-
-
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """A plain connection. Raises `ServerError` for whatever the database has to say against it."""
-    try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS)
-    except ValueError:
-        # What is wrong with it might show a part of the password.
-        raise ServerError("COMMERCE_DATABASE_URL is no URL of a PostgreSQL database") from None
-    except DATABASE_ERRORS as error:
-        raise ServerError(f"cannot reach the database: {_reason(error)}") from None
-    try:
-        yield connection
-    except DATABASE_ERRORS as error:
-        raise ServerError(f"cannot use the database: {_reason(error)}") from None
-    finally:
-        await connection.close()
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-async def apply_migrations(url: str, *, check: bool = False) -> list[str]:
-    """Apply the migrations that wait (or only name them). Raises `MigrationError`."""
-    async with connected(url) as connection:
-        return await (pending(connection) if check else migrate(connection))
-
-
-@asynccontextmanager
-async def running_app(settings: Settings, url: str, base_url: str) -> AsyncIterator[App]:
-    """The product, running over a database that has our schema and knows our master key.
-
-    Raises `ServerError` where it has not, or knows another.
-    """
-    async with connected(url) as connection:
-        waiting = await pending(connection)
-        if waiting:
-            raise ServerError(f"the database lacks {waiting[0]}: run `commerce migrate`")
-        await _check_master_key(settings, connection)
-    async with make_app(settings, url, base_url).running() as app:
-        yield app
-
-
-async def _check_master_key(
-    settings: Settings, connection: asyncpg.Connection[asyncpg.Record]
-) -> None:
-    """Refuse another master key than the database's: it would open none of what was sealed."""
-    path = settings.data_dir / KEY_FILE
-    # A new key is for a new database; beside an old one it would only take the old key's place.
-    if _has_no_key(settings) and await key_check.is_claimed(connection):
-        raise ServerError(f"the master key {path} is missing: put it back, {OTHERWISE}")
-    master_key = load_master_key(settings.data_dir, settings.master_key)
-    if not await key_check.claim(connection, master_key.fingerprint("database", b"")):
-        where = path if settings.master_key is None else "COMMERCE_MASTER_KEY"
-        raise ServerError(f"{where} is not this database's master key: put that back, {OTHERWISE}")
-
-
-def _has_no_key(settings: Settings) -> bool:
-    return settings.master_key is None and not os.path.lexists(settings.data_dir / KEY_FILE)
-
-
-def make_app(settings: Settings, url: str, base_url: str) -> App:
-    """The product over a database."""
-    master_key = load_master_key(settings.data_dir, settings.master_key)
-    database = Database(url, pool_size=settings.pool_size)
-    return App(database, settings, master_key, base_url=base_url)
-
-
-async def _prepare(settings: Settings, url: str, base_url: str) -> None:
-    """Migrate, and see that the sandbox's file tells the truth."""
-    await apply_migrations(url)
-    async with running_app(settings, url, base_url) as app:
-        if settings.network != "production":
-            await _write_sandbox(app, settings.data_dir / "sandbox.json", base_url)
+async def _prepare(place: _Place, signals: _Signals) -> None:
+    """Migrate, and see that the sandbox's file tells the truth; a signal cancels it."""
+    settings, url, base_url, _ = place
+    with signals.cancelling():
+        await apply_migrations(url)
+        async with running_app(settings, url, base_url) as app:
+            if settings.network != "production":
+                await _write_sandbox(app, settings.data_dir / "sandbox.json", base_url)
 
 
 async def _write_sandbox(app: App, path: Path, base_url: str) -> None:
@@ -247,15 +206,9 @@ async def _make_sandbox(app: App) -> dict[str, str]:
     return {"base_url": "", "account": made.id, "wallet": made.wallet, **keys}
 
 
-async def _work(
-    settings: Settings,
-    url: str,
-    base_url: str,
-    listening: socket.socket,
-    parent: int | None = None,
-) -> None:
+async def _work(place: _Place, signals: _Signals, parent: int | None = None) -> None:
     """Serve the API in this process until a signal says stop, or the parent's pipe closes."""
-    app = make_app(settings, url, base_url)
+    app = make_app(place.settings, place.url, place.base_url)
     config = uvicorn.Config(
         app.http,
         loop="uvloop",
@@ -274,11 +227,12 @@ async def _work(
         server = uvicorn.Server(config)
         # uvicorn takes these itself while it serves; one that comes before or after, or that it
         # raises again when it has stopped, is to stop no more than uvicorn.
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             signal.signal(number, server.handle_exit)
+        server.should_exit = signals.came
         if parent is not None:
             _stop_without(parent, server)
-        await server.serve(sockets=[listening])
+        await server.serve(sockets=[place.listening])
     logger.info("stopped", pid=os.getpid(), **vars(app.engine.tally))
     log.write_out()
 
@@ -308,16 +262,14 @@ def _stop_without(parent: int, server: uvicorn.Server) -> None:
     loop.add_reader(parent, gone)
 
 
-def _supervise(settings: Settings, url: str, base_url: str, listening: socket.socket) -> None:
+def _supervise(place: _Place, signals: _Signals) -> None:
     """Run the API processes, start again what dies, and pass on the signal to stop."""
-    stopping: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: stopping.append(number))
+    settings, url, base_url, listening = place
     workers: list[subprocess.Popen[bytes]] = []
     # A command line is everybody's to read, and a URL may hold a password: both go unseen.
     ours = msgspec.structs.replace(settings, database_url=url, base_url=base_url)
     environment = {**os.environ, **ours.environment()}
-    while not stopping:
+    while not signals.came:
         dead = [worker for worker in workers if worker.poll() is not None]
         for worker in dead:
             logger.warning("worker_died", pid=worker.pid, status=worker.returncode)
@@ -353,9 +305,8 @@ def _worker(descriptor: int) -> None:
     assert settings.base_url is not None
     log.configure(settings.log_level, settings.log_format)
     with socket.socket(fileno=descriptor) as listening:
-        parent = sys.stdin.fileno()
-        url, base_url = settings.database_url, settings.base_url
-        uvloop.run(_work(settings, url, base_url, listening, parent))
+        place = _Place(settings, settings.database_url, settings.base_url, listening)
+        uvloop.run(_work(place, _Signals(), parent=sys.stdin.fileno()))
 
 
 if __name__ == "__main__":

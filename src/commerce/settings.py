@@ -53,7 +53,7 @@ unset, it is kept in the data folder."""
 sandbox.json; unset, derived from host and port."""
     engine_lanes: Count = 2
     """The number of batches an API process runs at the same time."""
-    batch_weight_max: Count = 512
+    batch_weight_max: Count = 5120
     """The number of rows one batch may write before the next one begins."""
     pool_size: Count = 8
     """The number of database connections an API process reads with."""

@@ -49,13 +49,21 @@ async def test_a_destination_in_order_is_kept_masked(
 
 @pytest.mark.parametrize("type_", ["ach", "bank_wire", "swift", "sepa"])
 async def test_each_kind_names_what_it_needs(stage: Stage, holder: Party, type_: str) -> None:
-    needed = {"ach": [*ABA], "bank_wire": [*ABA], "swift": [*BIC], "sepa": [*IBAN]}[type_]
+    needed = {"ach": [*ABA], "bank_wire": [*ABA], "swift": ["swift_code"], "sepa": [*IBAN]}[type_]
     whole = {**ABA, **BIC, **IBAN}
     for name in needed:
         rest = {each: value for each, value in whole.items() if each != name}
         says = f"'destination.{name}' is required for {type_}"
         body = terms(stage, type=type_, **rest)
         await refused(stage, ROUTE, holder.key, body, 400, "parameter_missing", says)
+
+
+async def test_swift_takes_an_account_number_or_an_iban(stage: Stage, holder: Party) -> None:
+    bic = {"type": "swift", "swift_code": "DEUTDEFF500"}
+    await stage.done(ROUTE, holder.key, **terms(stage, **bic, **IBAN))
+    says = "or 'destination.iban' is required for swift"
+    body = terms(stage, **bic)
+    await refused(stage, ROUTE, holder.key, body, 400, "parameter_missing", says)
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,7 @@ async def test_the_answer_says_everything_and_is_what_is_read_later(
         "purpose": "payroll",
         "memo": "November",
         "source": {"type": "ach", "deposit": deposit["id"]},
+        "compliance": {"kyc_verified": True, "aml_check_id": "aml-1"},
         "status": "confirmed",
         "transaction": {
             "id": issuance["transaction"]["id"],

@@ -14,7 +14,7 @@ from commerce.resource.registry import Endpoint, Registry
 from tests.stage import Party, Stage
 
 REGISTRY = Registry(MODULES, TABLES, [state_view(cast("Engine", None))])
-ENDPOINTS = [endpoint for endpoint, _ in REGISTRY.endpoints()]
+ENDPOINTS = [endpoint for endpoint, path in REGISTRY.endpoints() if path == endpoint.path]
 VERBS = [endpoint for endpoint in ENDPOINTS if endpoint.kind == "verb"]
 LISTS = [endpoint for endpoint in ENDPOINTS if endpoint.kind == "list"]
 RETRIEVES = [endpoint for endpoint in ENDPOINTS if endpoint.kind == "retrieve"]

@@ -84,12 +84,14 @@ async def test_a_store_that_goes_away_is_unavailable_and_undoes_all(
     party, recipient = await world.open("100.00"), await world.open()
     other = World(memory, world.clock)
     async with other.running():
+        steps.taken.clear()
         steps.fail(step, StoreUnavailable())
         asked = [other.transfer(party, recipient, "1.00", key) for key in ("a", "b")]
         assert codes(await other.submit(*asked)) == ["unavailable"] * 2
         assert await other.available(party) == 100_000_000
         assert memory.locks == {}
         assert codes(await other.submit(*asked)) == ["201"] * 2
+        assert steps.count()["session"] == 2, "a line that failed is not used again"
 
 
 async def test_a_store_that_goes_away_while_a_key_is_asked_for_ends_no_lane(

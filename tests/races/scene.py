@@ -13,10 +13,10 @@ import asyncpg
 from commerce.app import App
 from commerce.areas.identity import account, api_key
 from commerce.areas.stablecoin import issuance
+from commerce.installation import make_app
 from commerce.kernel.currency import SSUSD
 from commerce.ledger.audit import audit
 from commerce.resource.parameter import Dollars
-from commerce.server import make_app
 from commerce.settings import Settings
 from tests.client import Client
 from tests.process import Server

@@ -323,8 +323,10 @@ async def test_forgotten_rows_are_gone_and_their_keys_are_free(store: Store) -> 
     account = row.name()
     for key in ("a", "b"):
         await row.keep(store, row.inserted((ANSWER, row.answer(account, key))))
-    await store.forget(ANSWER, [(account, False, "a"), (account, False, "never")])
+    await store.forget(ANSWER, [(account, False, "a"), (account, False, "never")], created_before=2)
     keys = [(account, False, "a"), (account, False, "b")]
+    assert await store.find(ANSWER.key, keys) == [row.answer(account, "b")]
+    await store.forget(ANSWER, [(account, False, "b")], created_before=1)
     assert await store.find(ANSWER.key, keys) == [row.answer(account, "b")]
     await row.keep(store, row.inserted((ANSWER, row.answer(account, "a", "again"))))
     assert len(await store.find(ANSWER.key, keys)) == 2

@@ -158,7 +158,7 @@ class Engine:
         oldest = self.means.now() - KEPT_SECONDS
         expired = [_key(row) for row in rows if row.created < oldest]
         if expired:
-            await self.store.forget(ANSWER, expired)
+            await self.store.forget(ANSWER, expired, created_before=oldest)
         return {_key(row): row for row in rows if row.created >= oldest}
 
     async def _bodies(self, found: dict[AnswerKey, Remembered]) -> dict[AnswerKey, bytes]:

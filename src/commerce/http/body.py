@@ -12,7 +12,7 @@ from commerce.kernel.errors import ApiError
 from commerce.kernel.money import NumberText
 
 DEPTH_MAX = 32
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKET = re.compile(r"[][{}]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 INTEGER_DIGITS_MAX = 40

@@ -18,6 +18,7 @@ P = TypeVar("P", bound=Params)
 _AT = re.compile(r"(?:`key` in )?`\$\.?([^`]*)`")
 _MISSING = re.compile(r"Object missing required field `(.*?)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_REASON_MAX = 200
 
 
 def convert(params: type[P], values: dict[str, Any], path: dict[str, str], *, strict: bool) -> P:
@@ -52,15 +53,17 @@ def _refusal(error: msgspec.ValidationError) -> ApiError:
     what, where = (what, at[1]) if at else (text, "")
     if isinstance(error.__cause__, Rejected):
         return _rejected(error.__cause__.error, where)
-    missing = _MISSING.search(what)
+    missing = _MISSING.fullmatch(what)
     if missing:
         name = f"{where}.{missing[1]}" if where else missing[1]
         return ApiError("parameter_missing", f"The '{name}' parameter is required.", param=name)
-    stranger = _UNKNOWN.search(what)
+    stranger = _UNKNOWN.fullmatch(what)
     if stranger:
         name = f"{where}.{stranger[1][:64]}" if where else stranger[1][:64]
         return ApiError("parameter_unknown", f"Unknown parameter '{name}'.", param=name)
     what = what.replace(NumberText.__name__, "number")
+    if len(what) > _REASON_MAX:  # It quotes the client.
+        what = f"{what[:_REASON_MAX]}…"
     message = f"'{where}' is not allowed: {what[0].lower()}{what[1:]}."
     return ApiError("parameter_invalid", message, param=where or None)
 

@@ -23,6 +23,8 @@ from commerce.resource.reading import Reader, Reading
 from commerce.resource.registry import Endpoint
 
 JSON_TYPES = (b"application/json",)
+ROWS_A_VERB = 10
+"""About as many rows a verb writes that says nothing else: a transfer, its entries, its event."""
 REPLAYED = (("Idempotent-Replayed", "true"),)
 
 
@@ -125,7 +127,7 @@ def _command(
         if operation.needs is not None:
             operation.needs(needs, caller, parsed)
 
-    weight = 1 if operation.weight is None else operation.weight(parsed)
+    weight = ROWS_A_VERB if operation.weight is None else operation.weight(parsed)
     return Command(caller, run, needs, key, weight)
 
 

@@ -185,6 +185,8 @@ CREATE TABLE stablecoin_issuance (
     source_type            text COLLATE "C" NOT NULL,
     source_deposit         text COLLATE "C" NOT NULL,
     source_named           boolean          NOT NULL,
+    compliance_kyc_verified boolean,
+    compliance_aml_check_id text COLLATE "C",
     transaction_id         text COLLATE "C" NOT NULL,
     transaction_tx_hash    bytea            NOT NULL,
     reserve_total_supply   bigint           NOT NULL,

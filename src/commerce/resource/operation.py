@@ -15,8 +15,12 @@ from commerce.resource.noun import ENCODER, Noun
 from commerce.resource.reading import Reading
 
 
-class Params(msgspec.Struct, frozen=True, kw_only=True):
-    """The parameters of an operation: of its path, its query and its body together."""
+class Params(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The parameters of an operation: of its path, its query and its body together.
+
+    Encoded, they name only what differs from its default: a request under an idempotency key is
+    the same one after an upgrade that brought another parameter.
+    """
 
 
 class Nothing(Params, frozen=True, kw_only=True):

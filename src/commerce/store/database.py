@@ -34,6 +34,10 @@ _SERVER_SETTINGS = {
     "application_name": "commerce",
     "jit": "off",
     "lock_timeout": "5s",
+    # What is answered is on disk, whatever a database of somebody else's is set to; and a
+    # transaction that was left open cannot hold up those who read in commit order.
+    "synchronous_commit": "on",
+    "transaction_timeout": "60s",
     "idle_in_transaction_session_timeout": "30s",
     # Every statement here finds rows by keys that arrive in arrays. The planner cannot know how
     # many; on a table that was small when it planned it would choose to read all of it, and
@@ -64,17 +68,22 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except asyncpg.LockNotAvailableError as error:
-        raise LockTimeout(str(error)) from error
+        raise LockTimeout(_said(error)) from error
     except asyncpg.UniqueViolationError as error:
         raise Duplicate(str(error.table_name)) from error
     except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
-        raise Conflict(str(error)) from error
+        raise Conflict(_said(error)) from error
     except asyncpg.IntegrityConstraintViolationError as error:
-        raise WriteRefused(str(error)) from error
+        raise WriteRefused(_said(error)) from None
     except asyncpg.RaiseError as error:
-        raise WriteRefused(str(error)) from error
+        raise WriteRefused(_said(error)) from None
     except _LOST as error:
         raise StoreUnavailable(str(error) or type(error).__name__) from error
+
+
+def _said(error: Exception) -> str:
+    """PostgreSQL's message without its details, which hold what was in the row."""
+    return str(error.args[0]) if error.args else type(error).__name__
 
 
 class DatabaseSession:
@@ -199,9 +208,9 @@ class Database:
         rows = await self._fetch(*sql.sums(table, amount, by, filters))
         return {row[0]: int(row[1]) for row in rows}
 
-    async def forget(self, table: Table, keys: Sequence[Key]) -> None:
+    async def forget(self, table: Table, keys: Sequence[Key], *, created_before: int) -> None:
         """Delete rows that have expired."""
-        await self._fetch(*sql.forget(table, keys))
+        await self._fetch(*sql.forget(table, keys, created_before))
 
     async def outcome(self, xid: int) -> Outcome:
         """Ask PostgreSQL what became of a transaction."""

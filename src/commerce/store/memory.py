@@ -139,11 +139,14 @@ class Memory:
             rows = [row for row in rows if row[at] is not None and matches(row[at], value)]
         return rows
 
-    async def forget(self, table: Table, keys: Sequence[Key]) -> None:
-        """Delete rows that have expired."""
+    async def forget(self, table: Table, keys: Sequence[Key], *, created_before: int) -> None:
+        """Delete those of the rows that are that old."""
         await self.step("forget")
+        at = table.names.index("created")
         for key in keys:
-            self.rows(table).put(key, None)
+            row = self.rows(table).at(table.key, key)
+            if row is not None and row[at] < created_before:
+                self.rows(table).put(key, None)
 
     async def outcome(self, xid: int) -> Outcome:
         """What became of a transaction."""

@@ -85,8 +85,8 @@ class Store(Protocol):
     ) -> dict[Any, int]:
         """The sums of a column over committed rows, by another column, from one snapshot."""
 
-    async def forget(self, table: Table, keys: Sequence[Key]) -> None:
-        """Delete rows that have expired, in their own transaction."""
+    async def forget(self, table: Table, keys: Sequence[Key], *, created_before: int) -> None:
+        """Delete those of the rows that are that old, in their own transaction."""
 
     async def outcome(self, xid: int) -> Outcome:
         """What became of a transaction whose commit was not answered."""

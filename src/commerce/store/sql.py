@@ -152,8 +152,8 @@ def _condition(condition: Filter, type_: str, values: list[Any]) -> str:
     return f"{condition.column} {condition.operator} ${len(values)}::{type_}"
 
 
-def forget(table: Table, keys: Sequence[Key]) -> Statement:
-    """Delete rows by their primary keys."""
+def forget(table: Table, keys: Sequence[Key], created_before: int) -> Statement:
+    """Delete rows by their primary keys, but not one that has been made anew meanwhile."""
     names = [f"k{at}" for at in range(len(table.key.columns))]
     matches = " AND ".join(
         f"t.{column} = k.{name}" for column, name in zip(table.key.columns, names, strict=True)
@@ -161,5 +161,6 @@ def forget(table: Table, keys: Sequence[Key]) -> Statement:
     statement = (
         f"DELETE FROM {table.name} t USING"
         f" unnest({_arrays(table.key.types, 1)}) AS k({', '.join(names)}) WHERE {matches}"
+        f" AND t.created < ${len(names) + 1}"
     )
-    return statement, _columns(keys, len(names))
+    return statement, [*_columns(keys, len(names)), created_before]

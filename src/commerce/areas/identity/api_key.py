@@ -60,6 +60,7 @@ class ApiKey(Noun, tag="api_key", frozen=True, kw_only=True):
 
 TABLE = ApiKey.__noun__.table
 BY_HASH = Index(TABLE, ("hash",))
+HASH_AT = TABLE.names.index("hash")
 LIFE = Index(
     TABLE,
     ("account", "livemode", "id"),
@@ -163,7 +164,7 @@ async def principal(reader: Reader, hash_: bytes) -> Principal | None:
         scopes=widened(frozenset(key.scopes)),
         revoked_at=key.revoked_at,
         expires_at=key.expires_at,
-        hash=hash_,
+        hash=row[HASH_AT],
     )
 
 
@@ -267,8 +268,11 @@ def _need_one(needs: Needs, caller: Caller, params: OneApiKey | RollApiKey) -> N
 def roll(tx: Tx, params: RollApiKey) -> ApiKey:
     """Replace a key by a new one of the same kind; the old one may live on for a while."""
     old = tx.lock(ApiKey, params.id)
-    if old.status == "revoked":
-        raise ApiError("state_invalid", "A key that is 'revoked' cannot be rolled to 'active'.")
+    expired = old.expires_at is not None and old.expires_at <= tx.now
+    state = "expired" if expired and old.status == "active" else old.status
+    if state != "active":
+        message = f"A key that is '{state}' cannot be rolled to 'active'."
+        raise ApiError("state_invalid", message)
     _refuse_widening(tx, old.type, old.scopes, old.expires_at)
     if params.expires_in:
         until = tx.now + params.expires_in

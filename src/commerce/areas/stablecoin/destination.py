@@ -50,7 +50,7 @@ class DestinationDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 _REQUIRED = {
     "bank_wire": ("account_number", "routing_number"),
     "ach": ("account_number", "routing_number"),
-    "swift": ("account_number", "swift_code"),
+    "swift": ("swift_code",),
     "sepa": ("iban",),
 }
 
@@ -65,6 +65,9 @@ def checked(details: DestinationDetails) -> Destination:
         if getattr(details, name) is None:
             message = f"'destination.{name}' is required for {details.type}."
             raise ApiError("parameter_missing", message, param=f"destination.{name}")
+    if details.type == "swift" and details.account_number is None and details.iban is None:
+        message = "'destination.account_number' or 'destination.iban' is required for swift."
+        raise ApiError("parameter_missing", message, param="destination.account_number")
     rules = (
         ("routing_number", rtn.is_valid, "an ABA routing number with a valid check digit"),
         ("swift_code", bic.is_valid, "a BIC"),

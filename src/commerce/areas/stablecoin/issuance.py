@@ -44,6 +44,15 @@ class IssuanceSource(Part, frozen=True, kw_only=True):
     """The verified deposit that was minted against."""
 
 
+class IssuanceCompliance(Part, frozen=True, kw_only=True):
+    """What the issuer said it checked of the recipient."""
+
+    kyc_verified: bool
+    """Whether the recipient's identity is verified."""
+    aml_check_id: str | None = None
+    """The issuer's own check against money laundering."""
+
+
 class IssuanceReserve(Part, frozen=True, kw_only=True):
     """The reserves right after."""
 
@@ -81,6 +90,8 @@ class Issuance(Noun, tag="stablecoin_issuance", frozen=True, kw_only=True):
     source: IssuanceSource
     """Where the dollars behind it are."""
     source_named: Annotated[bool, HIDDEN] = False
+    compliance: IssuanceCompliance | None = None
+    """What the issuer said it checked of the recipient."""
     status: Literal["confirmed"] = "confirmed"
     """An issuance that was made is confirmed."""
     transaction: TransactionSummary
@@ -155,6 +166,7 @@ async def example(example: Example) -> dict[str, object]:
 @operation(
     Issuance,
     "POST /stablecoin/issue",
+    alias="POST /stablecoin/issuances",
     scope="stablecoin:issue",
     params=CreateIssuance,
     needs=_needs,
@@ -201,11 +213,19 @@ def issue(tx: Tx, params: CreateIssuance) -> Issuance:
             memo=params.memo,
             source=IssuanceSource(type=deposit.type, deposit=deposit.id),
             source_named=params.source.deposit is not None,
+            compliance=_compliance(params),
             transaction=summary(booked),
             reserve=IssuanceReserve(total_supply=total, total_reserves=total),
         ),
         event="stablecoin.issued",
     )
+
+
+def _compliance(params: CreateIssuance) -> IssuanceCompliance | None:
+    said = params.compliance
+    if said is None:
+        return None
+    return IssuanceCompliance(kyc_verified=said.kyc_verified, aml_check_id=said.aml_check_id)
 
 
 def _require_amount(params: CreateIssuance) -> None:

@@ -136,6 +136,7 @@ async def example(example: Example) -> dict[str, object]:
 @operation(
     Redemption,
     "POST /stablecoin/redeem",
+    alias="POST /stablecoin/redemptions",
     scope="stablecoin:redeem",
     params=CreateRedemption,
     needs=_needs,

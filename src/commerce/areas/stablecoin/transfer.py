@@ -105,6 +105,7 @@ async def example(example: Example) -> dict[str, object]:
 @operation(
     Transfer,
     "POST /stablecoin/transfer",
+    alias="POST /stablecoin/transfers",
     scope="stablecoin:transfer",
     params=CreateTransfer,
     needs=needs,

@@ -1,0 +1,100 @@
+"""What `serve` and the commands beside it share: the database, its schema and its master key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from commerce.app import App
+from commerce.settings import KEY_FILE, Settings, load_master_key
+from commerce.store import key_check
+from commerce.store.database import Database
+from commerce.store.embedded import running_url
+from commerce.store.migrate import migrate, pending
+
+CONNECT_TIMEOUT_SECONDS = 10
+OTHERWISE = "or what it sealed stays closed"
+DATABASE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+class ServerError(Exception):
+    """The server, or a command beside it, cannot work; the message is one line for the user."""
+
+
+def database_url(settings: Settings) -> str:
+    """The database of a server that may be running; raises `ServerError` if there is none."""
+    url = settings.database_url or running_url(settings.data_dir)
+    if url is None:
+        raise ServerError(f"no server is running on {settings.data_dir}; start it first")
+    return url
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A plain connection. Raises `ServerError` for whatever the database has to say against it."""
+    try:
+        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS)
+    except ValueError:
+        # What is wrong with it might show a part of the password.
+        raise ServerError("COMMERCE_DATABASE_URL is no URL of a PostgreSQL database") from None
+    except DATABASE_ERRORS as error:
+        raise ServerError(f"cannot reach the database: {_reason(error)}") from None
+    try:
+        yield connection
+    except DATABASE_ERRORS as error:
+        raise ServerError(f"cannot use the database: {_reason(error)}") from None
+    finally:
+        await connection.close()
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+async def apply_migrations(url: str, *, check: bool = False) -> list[str]:
+    """Apply the migrations that wait (or only name them). Raises `MigrationError`."""
+    async with connected(url) as connection:
+        return await (pending(connection) if check else migrate(connection))
+
+
+@asynccontextmanager
+async def running_app(settings: Settings, url: str, base_url: str) -> AsyncIterator[App]:
+    """The product, running over a database that has our schema and knows our master key.
+
+    Raises `ServerError` where it has not, or knows another.
+    """
+    async with connected(url) as connection:
+        waiting = await pending(connection)
+        if waiting:
+            raise ServerError(f"the database lacks {waiting[0]}: run `commerce migrate`")
+        await _check_master_key(settings, connection)
+    async with make_app(settings, url, base_url).running() as app:
+        yield app
+
+
+async def _check_master_key(
+    settings: Settings, connection: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """Refuse another master key than the database's: it would open none of what was sealed."""
+    path = settings.data_dir / KEY_FILE
+    # A new key is for a new database; beside an old one it would only take the old key's place.
+    if _has_no_key(settings) and await key_check.is_claimed(connection):
+        raise ServerError(f"the master key {path} is missing: put it back, {OTHERWISE}")
+    master_key = load_master_key(settings.data_dir, settings.master_key)
+    if not await key_check.claim(connection, master_key.fingerprint("database", b"")):
+        where = path if settings.master_key is None else "COMMERCE_MASTER_KEY"
+        raise ServerError(f"{where} is not this database's master key: put that back, {OTHERWISE}")
+
+
+def _has_no_key(settings: Settings) -> bool:
+    return settings.master_key is None and not os.path.lexists(settings.data_dir / KEY_FILE)
+
+
+def make_app(settings: Settings, url: str, base_url: str) -> App:
+    """The product over a database."""
+    master_key = load_master_key(settings.data_dir, settings.master_key)
+    database = Database(url, pool_size=settings.pool_size)
+    return App(database, settings, master_key, base_url=base_url)
