@@ -101,6 +101,7 @@ class App:
             api_key.check_caller,
         )
         self.authenticator = Authenticator(ring, networks=NETWORKS[settings.network], now=means.now)
+        self.engine.announce = self.authenticator.told
         pipeline = Pipeline(
             Router("/v1", self.registry.endpoints()),
             self.authenticator,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from commerce.engine.answers import ANSWER, KEPT_SECONDS, Answer, Remembered
@@ -32,6 +33,10 @@ class Engine:
         self.store = store
         self.means = means
         self.tally = Tally()
+        self.announce: Callable[[str], None] = lambda _: None
+        """Told of what a batch has changed that is cached here, before anybody is answered;
+        other processes hear it from the store.
+        """
         self._weight_max = weight_max
         self._queue: deque[Work] = deque()
         self._arrived = asyncio.Event()

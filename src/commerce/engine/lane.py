@@ -159,6 +159,8 @@ class Lane:
         except CommitUnknown:
             if not await self._was_kept(xid):
                 return batch.works
+        for announcement in ran.working.announcements:
+            self._engine.announce(announcement)
         return batch.answer(ran)
 
     async def _was_kept(self, xid: int) -> bool:
