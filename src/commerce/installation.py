@@ -16,6 +16,7 @@ from commerce.store.embedded import running_url
 from commerce.store.migrate import migrate, pending
 
 CONNECT_TIMEOUT_SECONDS = 10
+POSTGRES_MIN = 18
 OTHERWISE = "or what it sealed stays closed"
 DATABASE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
@@ -67,12 +68,23 @@ async def running_app(settings: Settings, url: str, base_url: str) -> AsyncItera
     Raises `ServerError` where it has not, or knows another.
     """
     async with connected(url) as connection:
+        await _check_server(connection)
         waiting = await pending(connection)
         if waiting:
             raise ServerError(f"the database lacks {waiting[0]}: run `commerce migrate`")
         await _check_master_key(settings, connection)
     async with make_app(settings, url, base_url).running() as app:
         yield app
+
+
+async def _check_server(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Refuse a PostgreSQL that could not keep what it is told."""
+    version = connection.get_server_version()
+    if version.major < POSTGRES_MIN:
+        raise ServerError(f"PostgreSQL {POSTGRES_MIN} is needed; this is {version.major}")
+    encoding = await connection.fetchval("SELECT current_setting('server_encoding')")
+    if encoding != "UTF8":
+        raise ServerError(f"the database's encoding is {encoding}; it must be UTF8")
 
 
 async def _check_master_key(

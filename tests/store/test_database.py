@@ -13,6 +13,7 @@ from commerce.store import database as database_module
 from commerce.store.database import Database, DatabaseSession
 from commerce.store.session import (
     CommitUnknown,
+    Conflict,
     LockTimeout,
     StoreUnavailable,
     WriteRefused,
@@ -175,6 +176,30 @@ async def test_a_lock_that_is_not_given_in_time_is_told_apart_from_a_deadlock(
 async def test_a_row_that_breaks_a_check_is_refused(database: Database) -> None:
     with pytest.raises(WriteRefused):
         await row.keep(database, row.inserted((BALANCE, row.balance(row.name(), -1))))
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        (asyncpg.LockNotAvailableError("lock"), LockTimeout),
+        (asyncpg.DeadlockDetectedError("deadlock"), Conflict),
+        (asyncpg.SerializationError("serialisation"), Conflict),
+        (asyncpg.NotNullViolationError("null"), WriteRefused),
+        (asyncpg.RaiseError("a trigger"), WriteRefused),
+        (asyncpg.AdminShutdownError("shutdown"), StoreUnavailable),
+        (asyncpg.TooManyConnectionsError("full"), StoreUnavailable),
+        (asyncpg.ReadOnlySQLTransactionError("a standby"), StoreUnavailable),
+        (asyncpg.InterfaceError("closed"), StoreUnavailable),
+        (asyncpg.InternalClientError("said good-bye"), StoreUnavailable),
+        (ConnectionResetError(), StoreUnavailable),
+        (TimeoutError(), StoreUnavailable),
+        (asyncpg.UndefinedTableError("our own mistake"), asyncpg.UndefinedTableError),
+    ],
+)
+def test_a_drivers_error_is_told_by_what_it_means(said: Exception, meant: type[Exception]) -> None:
+    with pytest.raises(Exception, match="") as caught, database_module._translated():
+        raise said
+    assert type(caught.value) is meant
 
 
 async def test_a_lost_listener_listens_again_and_says_that_it_may_have_missed_something(

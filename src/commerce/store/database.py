@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 
 from commerce.store import sql
+from commerce.store.migrate import MigrationError, pending
 from commerce.store.session import (
     CommitUnknown,
     Conflict,
@@ -244,10 +245,13 @@ class Database:
         return False
 
     async def ready(self) -> bool:
-        """Whether PostgreSQL answers."""
+        """Whether PostgreSQL answers, with all of our migrations and no others."""
         try:
-            return bool(await self._fetch("SELECT 1", []))
-        except StoreUnavailable:
+            with _translated():
+                pool = self._pool or await self._pooled()
+                async with pool.acquire() as connection:
+                    return not await pending(cast("Connection", connection))
+        except (StoreUnavailable, MigrationError):
             return False
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Every statement the store sends, written from the declarations of tables; values are bound."""
+"""Statements over rows, written from the declarations of tables; values are always bound."""
 
 from __future__ import annotations
 
