@@ -48,7 +48,7 @@ async def insert(sql: "Connection", table: Table, *rows: Row) -> None:
     )
     values = [value for row in rows for value in row]
     names = ", ".join(table.names)
-    await sql.execute(f"INSERT INTO {table.name} ({names}) VALUES {marks}", *values)  # noqa: S608
+    await sql.execute(f"INSERT INTO {table.name} ({names}) VALUES {marks}", *values)
 
 
 def _places(table: Table) -> Sequence[int]:
@@ -58,7 +58,7 @@ def _places(table: Table) -> Sequence[int]:
 async def one(sql: "Connection", table: Table, where: str = "true") -> Row:
     """Some row that is there."""
     names = ", ".join(table.names)
-    found = await sql.fetchrow(f"SELECT {names} FROM {table.name} WHERE {where} LIMIT 1")  # noqa: S608
+    found = await sql.fetchrow(f"SELECT {names} FROM {table.name} WHERE {where} LIMIT 1")
     assert found is not None
     return tuple(found)
 
@@ -115,7 +115,7 @@ async def test_an_unguarded_balance_may_be_below_zero(sql: "Connection") -> None
 @pytest.mark.parametrize("window", ["day_used = day_cap + 1", "month_used = month_cap + 1"])
 async def test_more_than_a_cap_is_refused(sql: "Connection", window: str) -> None:
     with pytest.raises(asyncpg.CheckViolationError):
-        await sql.execute(f"UPDATE {CAP.name} SET {window} WHERE day_cap IS NOT NULL")  # noqa: S608
+        await sql.execute(f"UPDATE {CAP.name} SET {window} WHERE day_cap IS NOT NULL")
 
 
 @pytest.mark.parametrize("table", [ENTRY, TRANSACTION])

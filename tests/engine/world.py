@@ -194,7 +194,7 @@ def command(  # noqa: PLR0913 - called by keyword
 
 def purse(code: str, *, guarded: bool = False, sharded: bool = False) -> LedgerAccount:
     """An account of the ledger."""
-    return LedgerAccount("acct_1", False, code, SSUSD, guarded=guarded, sharded=sharded)  # noqa: FBT003
+    return LedgerAccount("acct_1", False, code, SSUSD, guarded=guarded, sharded=sharded)
 
 
 def booking(debit: LedgerAccount, credit: LedgerAccount, amount: int = 1) -> Booking:
