@@ -1,14 +1,12 @@
 """An engine over a store in memory, and two over one PostgreSQL."""
 
-import uuid
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 
 from commerce.store.embedded import EmbeddedPostgres
 from commerce.store.memory import Memory
-from commerce.store.migrate import migrate
+from tests.database import migrated
 from tests.engine.world import Steps, World
 
 
@@ -44,13 +42,5 @@ async def other(memory: Memory, steps: Steps, world: World) -> AsyncIterator[Wor
 @pytest.fixture(scope="module")
 async def migrated_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
     """The URL of a migrated database that is dropped after the module."""
-    name = f"engine_{uuid.uuid4().hex}"
-    server = await asyncpg.connect(postgres.url)
-    await server.execute(f"CREATE DATABASE {name}")
-    url = postgres.url.replace("/commerce?", f"/{name}?")
-    connection = await asyncpg.connect(url)
-    await migrate(connection)
-    await connection.close()
-    yield url
-    await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await server.close()
+    async with migrated(postgres.url) as url:
+        yield url

@@ -1,31 +1,21 @@
 """A migrated database for each module, and the two stores that must behave alike."""
 
-import uuid
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 
 from commerce.store.database import Database
 from commerce.store.embedded import EmbeddedPostgres
 from commerce.store.memory import Memory
-from commerce.store.migrate import migrate
 from commerce.store.session import Store
+from tests.database import migrated
 
 
 @pytest.fixture(scope="module")
 async def migrated_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
     """The URL of a migrated database that is dropped after the module."""
-    name = f"store_{uuid.uuid4().hex}"
-    server = await asyncpg.connect(postgres.url)
-    await server.execute(f"CREATE DATABASE {name}")
-    url = postgres.url.replace("/commerce?", f"/{name}?")
-    connection = await asyncpg.connect(url)
-    await migrate(connection)
-    await connection.close()
-    yield url
-    await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await server.close()
+    async with migrated(postgres.url) as url:
+        yield url
 
 
 @pytest.fixture

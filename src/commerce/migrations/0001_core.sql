@@ -101,7 +101,8 @@ CREATE TABLE ledger_transaction (
     PRIMARY KEY (account, livemode, id)
 );
 
-CREATE UNIQUE INDEX ledger_transaction_source ON ledger_transaction (account, livemode, source, booking);
+CREATE UNIQUE INDEX ledger_transaction_source
+    ON ledger_transaction (account, livemode, source, booking);
 
 CREATE TABLE ledger_entry (
     account       text COLLATE "C" NOT NULL,
@@ -167,7 +168,8 @@ CREATE TABLE stablecoin_reserve_deposit (
     PRIMARY KEY (account, livemode, id)
 );
 
-CREATE INDEX stablecoin_reserve_deposit_created ON stablecoin_reserve_deposit (account, livemode, created, id);
+CREATE INDEX stablecoin_reserve_deposit_created
+    ON stablecoin_reserve_deposit (account, livemode, created, id);
 
 CREATE TABLE stablecoin_issuance (
     account                text COLLATE "C" NOT NULL,
@@ -195,7 +197,8 @@ CREATE TABLE stablecoin_issuance (
     PRIMARY KEY (account, livemode, id)
 );
 
-CREATE UNIQUE INDEX stablecoin_issuance_reference_id ON stablecoin_issuance (account, livemode, reference_id);
+CREATE UNIQUE INDEX stablecoin_issuance_reference_id
+    ON stablecoin_issuance (account, livemode, reference_id);
 
 CREATE INDEX stablecoin_issuance_created ON stablecoin_issuance (account, livemode, created, id);
 
@@ -252,9 +255,11 @@ CREATE TABLE stablecoin_redemption (
     PRIMARY KEY (account, livemode, id)
 );
 
-CREATE UNIQUE INDEX stablecoin_redemption_reference_id ON stablecoin_redemption (account, livemode, reference_id);
+CREATE UNIQUE INDEX stablecoin_redemption_reference_id
+    ON stablecoin_redemption (account, livemode, reference_id);
 
-CREATE INDEX stablecoin_redemption_created ON stablecoin_redemption (account, livemode, created, id);
+CREATE INDEX stablecoin_redemption_created
+    ON stablecoin_redemption (account, livemode, created, id);
 
 CREATE UNIQUE INDEX api_key_hash ON api_key (hash);
 

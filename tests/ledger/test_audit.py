@@ -1,0 +1,110 @@
+"""The audit finds what nobody should ever find: each invariant, broken behind the ledger's back."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from commerce.ledger.audit import FINDINGS_MAX, INVARIANTS, audit
+from commerce.store.database import Database
+from commerce.store.embedded import EmbeddedPostgres
+from tests.database import copied, migrated
+from tests.engine.world import World
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+WALLET = "code LIKE 'wallet:%' AND balance > 0"
+SPOILED = {
+    "in every currency and mode, entries sum to zero": """
+        UPDATE ledger_entry SET amount = amount + 1 WHERE code LIKE 'fees:%'
+    """,
+    "the entries of every transaction sum to zero": """
+        UPDATE ledger_entry SET amount = amount + CASE number WHEN 1 THEN 1 ELSE -1 END
+        WHERE code = (SELECT code FROM ledger_entry WHERE number = 2 AND code LIKE 'wallet:%'
+                      LIMIT 1) AND number < 3
+    """,
+    "every balance is the sum of its entries": f"""
+        UPDATE ledger_balance SET balance = balance + 1 WHERE {WALLET}
+    """,
+    "each entry's balance follows from the one before": """
+        UPDATE ledger_entry SET balance_after = balance_after + 1
+        WHERE code LIKE 'wallet:%' AND number = 1
+    """,
+    "no guarded account was ever below zero": """
+        UPDATE ledger_entry SET balance_after = -1 WHERE code LIKE 'wallet:%' AND number = 1
+    """,
+    "cash in the reserves is what is owed in ssUSD": """
+        UPDATE ledger_balance SET balance = balance + 1 WHERE code LIKE 'reserves:cash%'
+    """,
+    "the meter of the supply is what wallets and fees hold": """
+        UPDATE ledger_cap SET used = used + 1 WHERE meter = 'stablecoin:supply'
+    """,
+    "every transaction has entries, and every entry its transaction": """
+        DELETE FROM ledger_transaction WHERE type = 'transfer'
+    """,
+    "every object that moves money has its transaction, and none is without its object": """
+        DELETE FROM stablecoin_transfer
+    """,
+    "the events of every object are numbered without a gap": """
+        UPDATE event SET sequence = 3 WHERE type = 'stablecoin.transferred'
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+async def sound(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """The name of a database in which money has moved, and all is well."""
+    async with migrated(postgres.url) as url:
+        async with World(Database(url, pool_size=1)).running() as world:
+            alice, bob = await world.open("100.00"), await world.open()
+            for _ in range(2):
+                await world.submit(world.transfer(alice, bob, "1.00"))
+        await world.store.close()
+        yield url.rpartition("/")[2].partition("?")[0]
+
+
+@pytest.fixture
+async def sql(postgres: EmbeddedPostgres, sound: str) -> AsyncIterator["Connection"]:
+    """A copy of it, and a line to it that no trigger guards."""
+    async with copied(postgres.url, sound) as url:
+        connection = await asyncpg.connect(url)
+        await connection.execute("SET session_replication_role = replica")
+        yield connection
+        await connection.close()
+
+
+async def test_a_sound_ledger_holds_them_all(sql: "Connection") -> None:
+    report = await audit(sql)
+    assert report.findings == []
+    assert report.as_dict()["ok"] is True
+    assert (report.checked, report.transactions) == (len(INVARIANTS), 4)
+    assert report.summary.endswith("all hold")
+
+
+@pytest.mark.parametrize("invariant", SPOILED)
+async def test_a_broken_invariant_is_found(sql: "Connection", invariant: str) -> None:
+    assert await sql.execute(SPOILED[invariant]) not in ("UPDATE 0", "DELETE 0")
+    report = await audit(sql)
+    assert invariant in {finding.partition(": {")[0] for finding in report.findings}
+    assert report.as_dict()["ok"] is False
+    assert report.summary.endswith("violations")
+
+
+def test_each_invariant_is_broken_by_one_of_these() -> None:
+    assert set(SPOILED) == {invariant.name for invariant in INVARIANTS}
+
+
+async def test_of_many_violations_the_first_are_named(sql: "Connection") -> None:
+    await sql.execute("""
+        INSERT INTO ledger_balance SELECT account, livemode, code || n, currency, debit_normal,
+            guarded, 0, 1 FROM ledger_balance, generate_series(1, 100) n WHERE code LIKE 'fees:%'
+    """)
+    assert len((await audit(sql)).findings) == FINDINGS_MAX
+
+
+async def test_the_audit_changes_nothing_and_leaves_the_line_usable(sql: "Connection") -> None:
+    await audit(sql)
+    assert await sql.fetchval("SHOW transaction_read_only") == "off"
+    assert not sql.is_in_transaction()
