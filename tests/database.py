@@ -14,11 +14,13 @@ async def copied(server_url: str, template: str | None = None) -> AsyncIterator[
     """The URL of a new database, a copy of another where one is named; dropped afterwards."""
     name = f"test_{uuid.uuid4().hex}"
     server = await asyncpg.connect(server_url)
-    await server.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template1'}")
     try:
-        yield server_url.replace("/commerce?", f"/{name}?")
+        await server.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template1'}")
+        try:
+            yield server_url.replace("/commerce?", f"/{name}?")
+        finally:
+            await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await server.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from html import escape
 from typing import Any, TypeVar
 
@@ -118,10 +118,11 @@ class App:
         )
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[App]:
-        """Run the engine and listen for what other processes announce."""
+    async def running(self, *, serving: bool = True) -> AsyncIterator[App]:
+        """Run the engine; one that serves requests listens for what other processes announce."""
         self.engine.start()
-        async with self.store.listen(self.authenticator.told):
+        listening = self.store.listen(self.authenticator.told) if serving else nullcontext()
+        async with listening:
             try:
                 yield self
             finally:

@@ -73,7 +73,7 @@ async def running_app(settings: Settings, url: str, base_url: str) -> AsyncItera
         if waiting:
             raise ServerError(f"the database lacks {waiting[0]}: run `commerce migrate`")
         await _check_master_key(settings, connection)
-    async with make_app(settings, url, base_url).running() as app:
+    async with make_app(settings, url, base_url).running(serving=False) as app:
         yield app
 
 

@@ -83,6 +83,25 @@ async def test_a_key_in_flight_is_waited_for(world: World, steps: Steps) -> None
     assert await world.available(bob) == 10_000_000
 
 
+async def test_a_key_whose_first_request_came_to_nothing_is_free_for_who_waited(
+    world: World, steps: Steps
+) -> None:
+    refusals = [ApiError("resource_missing")]
+
+    def verb(_: Tx) -> str:
+        if refusals:
+            raise refusals.pop()
+        return "done"
+
+    held = steps.hold("load")
+    first = asyncio.create_task(world.submit(command(verb, key="k")))
+    await held.arrived()
+    second = asyncio.create_task(world.submit(command(verb, key="k")))
+    await settle()
+    held.release()
+    assert codes([*await first, *await second]) == ["resource_missing", "200"]
+
+
 async def test_a_key_in_flight_too_long_is_in_use_and_no_longer_once_answered(
     world: World, steps: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,7 +62,7 @@ async def sound(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
             for _ in range(2):
                 await world.submit(world.transfer(alice, bob, "1.00"))
         await world.store.close()
-        yield url.rpartition("/")[2].partition("?")[0]
+        yield url.partition("?")[0].rpartition("/")[2]
 
 
 @pytest.fixture
