@@ -28,7 +28,7 @@ bench: .venv/installed ## run the benchmarks: make bench ARGS="--help"
 	$(VENV)/python -m bench $(ARGS)
 
 lock: .venv/installed ## pin every dependency anew: make lock ARGS=--upgrade
-	$(PUBLIC) $(VENV)/pip-compile --extra dev --generate-hashes --allow-unsafe --strip-extras --no-header \
+	$(PUBLIC) $(VENV)/pip-compile --extra dev --generate-hashes --allow-unsafe --no-strip-extras --no-header \
 		--no-build-isolation --no-emit-options --output-file requirements.lock \
 		$(ARGS) pyproject.toml
 
