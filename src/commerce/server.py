@@ -26,7 +26,7 @@ import uvloop
 from commerce import log
 from commerce.app import App
 from commerce.areas.identity import account, api_key
-from commerce.http.protocol import BoundedProtocol
+from commerce.http.protocol import Connection
 from commerce.installation import ServerError, apply_migrations, make_app, running_app
 from commerce.settings import Settings
 from commerce.store.embedded import EmbeddedPostgres, lock_data_dir
@@ -216,7 +216,7 @@ async def _work(place: _Place, signals: _Signals, parent: int | None = None) -> 
     config = uvicorn.Config(
         app.http,
         loop="uvloop",
-        http=BoundedProtocol,
+        http=Connection,
         ws="none",
         lifespan="off",
         access_log=False,

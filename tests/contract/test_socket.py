@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import uvicorn
 
-from commerce.http.protocol import BoundedProtocol
+from commerce.http.protocol import Connection
 from tests.contract import hostile
 from tests.contract.surface import Rehearsal
 from tests.stage import Stage
@@ -24,7 +24,7 @@ async def port(stage: Stage) -> AsyncIterator[int]:
     """The app under uvicorn, set up as the server does."""
     config = uvicorn.Config(
         stage.app.http,
-        http=BoundedProtocol,
+        http=Connection,
         lifespan="off",
         access_log=False,
         log_config=None,

@@ -32,7 +32,7 @@ async def echo(_scope: Any, receive: Any, send: Any) -> None:
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     """A server that waits a moment only."""
     monkeypatch.setattr(protocol, "HEAD_SECONDS_MAX", 0.3)
-    config = uvicorn.Config(echo, http=protocol.BoundedProtocol, lifespan="off", log_config=None)
+    config = uvicorn.Config(echo, http=protocol.Connection, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", 0))
     serving = asyncio.create_task(server.serve(sockets=[listening]))

@@ -201,8 +201,6 @@ def _row(value: Any) -> Row:
 
 
 def _below(working: WorkingSet, misses: list[Miss]) -> bool:
-    held = [
-        (index.table.rank, index.name, max(keys)) for index, keys in working.locked.items() if keys
-    ]
-    wanted = [(m.index.table.rank, m.index.name, m.key) for m in misses if m.lock]
+    held = [(index.order, max(keys)) for index, keys in working.locked.items() if keys]
+    wanted = [(m.index.order, m.key) for m in misses if m.lock]
     return bool(held) and bool(wanted) and min(wanted) <= max(held)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import asyncpg
 
 from commerce.store import sql
+from commerce.store.layout import Layout
 from commerce.store.migrate import MigrationError, pending
 from commerce.store.session import (
     CommitUnknown,
@@ -60,6 +61,7 @@ _LOST = (
     asyncpg.InsufficientResourcesError,
     asyncpg.PostgresSystemError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.DatatypeMismatchError,  # a migration has changed a table: connect again, look again
 )
 
 
@@ -90,8 +92,9 @@ def _said(error: Exception) -> str:
 class DatabaseSession:
     """One lane's own connection: a pool would add a round trip to each batch to clean it."""
 
-    def __init__(self, connection: Connection, lane: int) -> None:
+    def __init__(self, connection: Connection, lane: int, layout: Layout) -> None:
         self._connection = connection
+        self._layout = layout
         self.lane = lane
 
     async def begin(self) -> None:
@@ -101,13 +104,13 @@ class DatabaseSession:
 
     async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
         """Rows by their keys, unlocked."""
-        statement, values = sql.find(index, keys)
+        statement, values = sql.find(index, keys, self._layout)
         with _translated():
             return [tuple(row) for row in await self._connection.fetch(statement, *values)]
 
     async def load(self, wanted: Wanted) -> list[tuple[Index, list[Row]]]:
         """Load rows, locking those that are to be locked."""
-        statement, values, indexes = sql.load(wanted)
+        statement, values, indexes = sql.load(wanted, self._layout)
         if not indexes:
             return []
         with _translated():
@@ -116,13 +119,9 @@ class DatabaseSession:
         return [(index, rows or []) for index, rows in zip(indexes, found, strict=True)]
 
     async def write(self, writing: Writing) -> int:
-        """Write everything: new rows by COPY, changed ones and announcements in one statement."""
+        """Write everything in one statement."""
+        statement, values = sql.write(writing, self._layout)
         with _translated():
-            for table, rows in sorted(writing.inserts.items(), key=lambda each: each[0].order):
-                await self._connection.copy_records_to_table(
-                    table.name, records=rows, columns=table.names
-                )
-            statement, values = sql.write(writing)
             return int(await self._connection.fetchval(statement, *values))
 
     async def commit(self) -> None:
@@ -154,6 +153,7 @@ class Database:
         self._url = url
         self._pool_size = pool_size
         self._pool: Pool | None = None
+        self._layout = Layout({})
         self._opening = asyncio.Lock()
 
     async def _connect(self) -> Connection:
@@ -176,6 +176,7 @@ class Database:
                     server_settings=_SERVER_SETTINGS,
                     reset=_unchanged,
                 )
+                self._layout = await Layout.read(cast("Connection", self._pool))
         return self._pool
 
     async def session(self) -> DatabaseSession:
@@ -187,16 +188,28 @@ class Database:
                 "SELECT pg_try_advisory_lock($1, $2)", LANE_LOCK, lane
             ):
                 lane += 1
-        return DatabaseSession(connection, lane)
+            return DatabaseSession(connection, lane, await Layout.read(connection))
 
     async def _fetch(self, statement: str, values: Sequence[Any]) -> list[Row]:
         with _translated():
             pool = self._pool or await self._pooled()
             return [tuple(row) for row in await pool.fetch(statement, *values)]
 
+    async def _fetch_by_keys(self, write: Callable[..., sql.Statement], *about: Any) -> list[Row]:
+        """Run a statement whose keys travel as rows of a table's type."""
+        with _translated():
+            pool = self._pool or await self._pooled()
+            statement, values = write(*about, self._layout)
+            try:
+                return [tuple(row) for row in await pool.fetch(statement, *values)]
+            except asyncpg.DatatypeMismatchError:
+                await pool.expire_connections()
+                self._layout = await Layout.read(cast("Connection", pool))
+                raise
+
     async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
         """Committed rows by their keys."""
-        return await self._fetch(*sql.find(index, keys))
+        return await self._fetch_by_keys(sql.find, index, keys)
 
     async def page(self, page: Page) -> list[Row]:
         """One page of committed rows."""
@@ -211,7 +224,7 @@ class Database:
 
     async def forget(self, table: Table, keys: Sequence[Key], *, created_before: int) -> None:
         """Delete rows that have expired."""
-        await self._fetch(*sql.forget(table, keys, created_before))
+        await self._fetch_by_keys(sql.forget, table, keys, created_before)
 
     async def outcome(self, xid: int) -> Outcome:
         """Ask PostgreSQL what became of a transaction."""

@@ -271,7 +271,7 @@ class MemorySession:
         """Load rows, locking those that are to be locked, in the one global order."""
         with self._undone_on_error():
             await self._store.step("load")
-            order = sorted(wanted, key=lambda index: (index.table.rank, index.name))
+            order = sorted(wanted, key=lambda index: index.order)
             seen = {i: {key: self._at(i, key) for key in sorted(wanted[i])} for i in order}
             for index, rows in seen.items():
                 for key, row in rows.items():

@@ -2,102 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
 
+from commerce.store.layout import Layout
 from commerce.store.table import Filter, Index, Key, Page, Row, Table, Wanted, Writing
 
 Statement = tuple[str, list[Any]]
 
 
-def _columns(rows: Sequence[Sequence[Any]], count: int) -> list[Any]:
-    """Turn rows into one array per column, which is how many rows travel in one statement."""
-    if not rows:
-        return [[] for _ in range(count)]
-    return [list(values) for values in zip(*rows, strict=True)]
-
-
-def _arrays(types: Iterable[str], first: int) -> str:
-    return ", ".join(f"${first + at}::{type_}[]" for at, type_ in enumerate(types))
-
-
 @lru_cache(maxsize=2048)
-def _find(index: Index, first: int, *, lock: bool) -> str:
-    names = [f"k{at}" for at in range(len(index.columns))]
-    matches = " AND ".join(
-        f"t.{column} = k.{name}" for column, name in zip(index.columns, names, strict=True)
-    )
-    order = ", ".join(f"t.{column}" for column in index.columns)
+def _find(index: Index, mark: int, *, lock: bool) -> str:
+    """Look each key up, in the order given: a plan that no statistics can turn around.
+
+    A plain join of few keys with a table that was small when it was analysed reads all of it,
+    and a prepared statement keeps that plan while the table grows.
+    """
+    table = index.table.name
+    matches = " AND ".join(f"{table}.{column} = k.{column}" for column in index.columns)
     return (
-        f"SELECT {', '.join(f't.{name}' for name in index.select)}"
-        f" FROM {index.table.name} t"
-        f" JOIN unnest({_arrays(index.types, first)}) AS k({', '.join(names)})"
-        f" ON {matches} ORDER BY {order}{' FOR UPDATE OF t' if lock else ''}"
+        f"SELECT t.* FROM unnest(${mark}::{table}[]) k CROSS JOIN LATERAL"
+        f" (SELECT {', '.join(index.select)} FROM {table} WHERE {matches}"
+        f" {'FOR UPDATE' if lock else 'OFFSET 0'}) t"
     )
 
 
-def find(index: Index, keys: Sequence[Key]) -> Statement:
+def find(index: Index, keys: Sequence[Key], layout: Layout) -> Statement:
     """Rows of one table by their keys, unlocked."""
-    return _find(index, 1, lock=False), _columns(keys, len(index.columns))
+    return _find(index, 1, lock=False), [layout.rows(index.table, index.columns, sorted(keys))]
 
 
-def load(wanted: Wanted) -> tuple[str, list[Any], list[Index]]:
+def load(wanted: Wanted, layout: Layout) -> tuple[str, list[Any], list[Index]]:
     """All rows a batch wants, in one statement, locked in the one global order.
 
-    PostgreSQL evaluates the target list from left to right and each part by its ORDER BY, so
-    the order of locks is the order written here: by rank, then key.
+    PostgreSQL evaluates the target list from left to right and each part key by key, so the
+    order of locks is the order written here: by rank, then key.
     """
     parts: list[str] = []
     values: list[Any] = []
     indexes: list[Index] = []
-    for index in sorted(wanted, key=lambda index: (index.table.rank, index.name)):
+    for index in sorted(wanted, key=lambda index: index.order):
         for lock in (False, True):
             keys = sorted(key for key, locked in wanted[index].items() if locked is lock)
             if not keys:
                 continue
-            parts.append(
-                f"(SELECT array_agg(r) FROM ({_find(index, len(values) + 1, lock=lock)}) r)"
-            )
-            values += _columns(keys, len(index.columns))
+            values.append(layout.rows(index.table, index.columns, keys))
+            parts.append(f"(SELECT array_agg(r) FROM ({_find(index, len(values), lock=lock)}) r)")
             indexes.append(index)
     return f"SELECT {', '.join(parts)}", values, indexes
 
 
 @lru_cache(maxsize=2048)
-def _update(table: Table, first: int) -> str:
-    keys = table.key.columns
-    names = [*keys, *table.updated]
-    types = {column.name: column.type for column in table.columns}
+def _insert(table: Table, mark: int) -> str:
+    names = ", ".join(table.names)
+    rows = f"unnest(${mark}::{table.name}[])"
+    return f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {rows}"
+
+
+@lru_cache(maxsize=2048)
+def _update(table: Table, mark: int) -> str:
+    """Change rows, each looked up by its key first, for the reason that `_find` gives."""
     assignments = ", ".join(f"{name} = u.{name}" for name in table.updated)
-    matches = " AND ".join(f"t.{name} = u.{name}" for name in keys)
+    matches = " AND ".join(f"{table.name}.{column} = k.{column}" for column in table.key.columns)
     return (
-        f"UPDATE {table.name} t SET {assignments}"
-        f" FROM unnest({_arrays((types[name] for name in names), first)})"
-        f" AS u({', '.join(names)}) WHERE {matches}"
+        f"UPDATE {table.name} t SET {assignments} FROM"
+        f" (SELECT k.*, r.place FROM unnest(${mark}::{table.name}[]) k CROSS JOIN LATERAL"
+        f" (SELECT ctid AS place FROM {table.name} WHERE {matches} OFFSET 0) r) u"
+        f" WHERE t.ctid = u.place"
     )
 
 
-@lru_cache(maxsize=512)
-def _changing(table: Table) -> Callable[[Row], Row]:
-    return itemgetter(*(table.names.index(name) for name in (*table.key.columns, *table.updated)))
+def write(writing: Writing, layout: Layout) -> Statement:
+    """All that a batch writes, in one statement; it gives the transaction's id.
 
-
-def write(writing: Writing) -> Statement:
-    """The changes and announcements of a batch, in one statement; it gives the transaction's id."""
+    Which of the parts PostgreSQL runs first is its own affair: no part needs another's rows.
+    """
     parts: list[str] = []
     values: list[Any] = []
-    for table, rows in sorted(writing.updates.items(), key=lambda each: each[0].order):
-        parts.append(f"w{len(parts)} AS ({_update(table, len(values) + 1)})")
-        changing = _changing(table)
-        values += _columns([changing(row) for row in rows], 0)
+    for part, written in ((_insert, writing.inserts), (_update, writing.updates)):
+        for table, rows in sorted(written.items(), key=lambda each: each[0].order):
+            values.append(layout.rows(table, table.names, rows))
+            parts.append(f"w{len(parts)} AS ({part(table, len(values))})")
     notified = ""
     if writing.announcements:
-        parts.append(
-            f"n AS (SELECT pg_notify('commerce', m) FROM unnest(${len(values) + 1}::text[]) m)"
-        )
         values.append(list(writing.announcements))
+        parts.append(
+            f"n AS (SELECT pg_notify('commerce', m) FROM unnest(${len(values)}::text[]) m)"
+        )
         notified = ", (SELECT count(*) FROM n)"
     head = f"WITH {', '.join(parts)} " if parts else ""
     return f"{head}SELECT pg_current_xact_id()::text{notified}", values
@@ -152,15 +144,11 @@ def _condition(condition: Filter, type_: str, values: list[Any]) -> str:
     return f"{condition.column} {condition.operator} ${len(values)}::{type_}"
 
 
-def forget(table: Table, keys: Sequence[Key], created_before: int) -> Statement:
+def forget(table: Table, keys: Sequence[Key], created_before: int, layout: Layout) -> Statement:
     """Delete rows by their primary keys, but not one that has been made anew meanwhile."""
-    names = [f"k{at}" for at in range(len(table.key.columns))]
-    matches = " AND ".join(
-        f"t.{column} = k.{name}" for column, name in zip(table.key.columns, names, strict=True)
-    )
+    matches = " AND ".join(f"t.{column} = k.{column}" for column in table.key.columns)
     statement = (
-        f"DELETE FROM {table.name} t USING"
-        f" unnest({_arrays(table.key.types, 1)}) AS k({', '.join(names)}) WHERE {matches}"
-        f" AND t.created < ${len(names) + 1}"
+        f"DELETE FROM {table.name} t USING unnest($1::{table.name}[]) k"
+        f" WHERE {matches} AND t.created < $2"
     )
-    return statement, [*_columns(keys, len(names)), created_before]
+    return statement, [layout.rows(table, table.key.columns, keys), created_before]

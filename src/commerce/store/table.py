@@ -23,7 +23,7 @@ class Index:
     With `select` it gives only those columns of the row, which begin with the key's.
     """
 
-    __slots__ = ("columns", "name", "of", "part", "select", "table", "types")
+    __slots__ = ("columns", "name", "of", "order", "part", "select", "table")
 
     def __init__(
         self, table: Table, columns: tuple[str, ...], *, select: tuple[str, ...] | None = None
@@ -33,8 +33,8 @@ class Index:
         self.columns = columns
         self.select = select or table.names
         self.name = f"{table.name}({','.join(columns)}){','.join(select or ())}"
-        types = {column.name: column.type for column in table.columns}
-        self.types = tuple(types[name] for name in columns)
+        self.order = (table.rank, self.name)
+        """The index's place in the order in which rows are locked."""
         positions = [table.names.index(name) for name in columns]
         self.of: Callable[[Row], Key] = lambda row: tuple([row[at] for at in positions])
         """Gives a whole row's key in this index."""

@@ -30,6 +30,7 @@ synchronous_commit = on
 full_page_writes = {durable}
 wal_compression = {wal_compression}
 max_wal_size = 4GB
+wal_init_zero = off
 checkpoint_timeout = 15min
 checkpoint_completion_target = 0.9
 
