@@ -10,6 +10,7 @@ import pytest
 
 from commerce.ledger.account import BALANCE
 from commerce.store import database as database_module
+from commerce.store import sql
 from commerce.store.database import Database, DatabaseSession
 from commerce.store.session import (
     CommitUnknown,
@@ -247,3 +248,57 @@ async def test_a_server_that_is_not_there_is_not_ready(migrated_url: str) -> Non
     async with nowhere.listen(lambda _: None):
         await row.settle()
     await nowhere.close()
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+async def test_keys_are_looked_up_one_by_one_however_small_a_table_was(
+    server: "Connection", rows: int
+) -> None:
+    # A plan that reads the whole table is right while it is small, and kept when it is not.
+    for number in range(rows):
+        await server.execute(
+            "INSERT INTO ledger_balance VALUES ($1, false, 'c', 'ssusd', false, true, 0, 0)",
+            f"{row.name()}-{number}",
+        )
+    await server.execute("ANALYZE; SET plan_cache_mode = force_generic_plan")
+    for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
+        await server.execute(f"SET {setting} = off")
+    for number, statement in enumerate(
+        (
+            sql._find(BALANCE.key, 1, lock=True),
+            sql._find(BALANCE.key, 1, lock=False),
+            sql._update(BALANCE, 1),
+        )
+    ):
+        await server.execute(f"PREPARE planned_{number}_{rows} AS {statement}")
+        plan = await server.fetch(f"EXPLAIN EXECUTE planned_{number}_{rows} (NULL)")
+        scans = [line[0].strip() for line in plan if "Scan" in line[0]]
+        places = {
+            name: at
+            for at, line in enumerate(scans)
+            for name in ("Function Scan on unnest k", "Index Scan using ledger_balance_pkey")
+            if name in line
+        }
+        assert list(places) == ["Function Scan on unnest k", "Index Scan using ledger_balance_pkey"]
+        assert not any("Seq Scan" in line for line in scans)
+
+
+async def test_a_column_that_a_migration_adds_is_left_to_its_default(
+    database: Database, server: "Connection"
+) -> None:
+    account = row.name()
+    session = await database.session()
+    assert await row.amounts(database, account) == []
+    await server.execute("ALTER TABLE ledger_balance ADD COLUMN note text DEFAULT 'none'")
+    await session.begin()
+    with pytest.raises(StoreUnavailable):
+        await session.write(row.inserted((BALANCE, row.balance(account, 1))))
+    await session.rollback()
+    await session.close()
+    with pytest.raises(StoreUnavailable):
+        await row.amounts(database, account)
+    await row.keep(database, row.inserted((BALANCE, row.balance(account, 1))))
+    assert await row.amounts(database, account) == [1]
+    assert await server.fetchval("SELECT note FROM ledger_balance WHERE account = $1", account) == (
+        "none"
+    )

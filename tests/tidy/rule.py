@@ -22,7 +22,9 @@ INDEX_ADDRESS = re.compile(
 )
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|root|home)/")
 TRANSACTION_SQL = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|START\s+TRANSACTION)\b")
-PIN = re.compile(r"^[a-z0-9][a-z0-9._-]*(\[[a-z,]+\])?==\S+( ;[^\\]+)?( --hash=sha256:[0-9a-f]{64})+$")
+PIN = re.compile(
+    r"^[a-z0-9][a-z0-9._-]*(\[[a-z,]+\])?==\S+( ;[^\\]+)?( --hash=sha256:[0-9a-f]{64})+$"
+)
 
 BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.TryStar, ast.Match)
 Function = ast.FunctionDef | ast.AsyncFunctionDef

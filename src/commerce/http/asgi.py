@@ -55,6 +55,7 @@ class Application:
             query=scope["query_string"],
             headers=dict(scope["headers"]),
             receive=receive,
+            whole=scope.get("body"),
         )
         code: str | None = None
         try:

@@ -76,6 +76,10 @@ class Exchange:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def body(self) -> bytes:
+        """What has come of the body and was not received yet."""
+        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
     async def receive(self) -> dict[str, Any]:
         """The next piece of the body, or that the client has gone."""
         while not (self._chunks or self.arrived or self.gone):
@@ -86,7 +90,7 @@ class Exchange:
             await self._waiter
         if self.gone and not self.arrived:
             return {"type": "http.disconnect"}
-        body = b"".join(self._chunks)
+        body = self.body()
         self._chunks.clear()
         self.unread = 0
         self._connection.flow()
@@ -283,6 +287,8 @@ class Connection(asyncio.Protocol):
     def _next(self) -> None:
         if self._running is None and self._waiting and self._writable:
             self._running = self._waiting.popleft()
+            if self._running.arrived:
+                self._running.scope["body"] = self._running.body()
             task = self._loop.create_task(self._run(self._running))
             self.state.tasks.add(task)
             task.add_done_callback(self.state.tasks.discard)

@@ -40,12 +40,18 @@ class Request(msgspec.Struct):
     query: bytes
     headers: dict[bytes, bytes]
     receive: Receive
+    whole: bytes | None = None
+    """The body, where all of it was there before the request was begun with."""
     account: str | None = None
     """Whose it turned out to be, for the log."""
     idempotency_key: str | None = None
 
     async def body(self, size_max: int) -> bytes:
         """The whole body. Raises `body_too_large` as soon as it is, and `Disconnected`."""
+        if self.whole is not None:
+            if len(self.whole) > size_max:
+                raise _too_large(size_max)
+            return self.whole
         length = self.headers.get(b"content-length")
         if length is not None and length.isdigit() and int(length[:12]) > size_max:
             raise _too_large(size_max)

@@ -34,6 +34,9 @@ class IdFactory:
         self._time_ms = -1
         self._time_text = ""
         self._random = 0
+        self._high = -1
+        self._high_text = ""
+        """The text of the time and of all random bits but the lowest 20, which change least."""
 
     def new(self, prefix: str, *, livemode: bool) -> str:
         """Make an id: 48 bits of milliseconds, 80 random ones (the ULID layout)."""
@@ -44,19 +47,21 @@ class IdFactory:
             self._random += 1
             if self._random == _RANDOM_END:
                 self._start(self._time_ms + 1)
-        high, low = self._random >> 40, self._random & 0xFFFFFFFFFF
-        return (
-            f"{prefix}_{'' if livemode else 'test_'}{self._time_text}"
-            f"{_PAIRS[high >> 30]}{_PAIRS[high >> 20 & 1023]}"
-            f"{_PAIRS[high >> 10 & 1023]}{_PAIRS[high & 1023]}"
-            f"{_PAIRS[low >> 30]}{_PAIRS[low >> 20 & 1023]}"
-            f"{_PAIRS[low >> 10 & 1023]}{_PAIRS[low & 1023]}"
-        )
+        high = self._random >> 20
+        if high != self._high:
+            self._high = high
+            self._high_text = self._time_text + "".join(
+                _PAIRS[high >> shift & 1023] for shift in (50, 40, 30, 20, 10, 0)
+            )
+        low = self._random & 0xFFFFF
+        mode = "" if livemode else "test_"
+        return f"{prefix}_{mode}{self._high_text}{_PAIRS[low >> 10]}{_PAIRS[low & 1023]}"
 
     def _start(self, time_ms: int) -> None:
         self._time_ms = time_ms
         self._time_text = "".join(_PAIRS[time_ms >> shift & 1023] for shift in (40, 30, 20, 10, 0))
         self._random = self._randbits(_RANDOM_BITS)
+        self._high = -1
 
 
 def is_id(text: str, prefix: str) -> bool:

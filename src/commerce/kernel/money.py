@@ -125,11 +125,11 @@ class Money:
         if places == 0:
             return str(self.minor)
         sign = "-" if self.minor < 0 else ""
-        major, rest = divmod(abs(self.minor), UNIT[self.currency])
-        fraction = str(rest).zfill(places)
+        text = str(abs(self.minor)).zfill(places + 1)
+        fraction = text[-places:]
         if places > 2:  # noqa: PLR2004
             fraction = fraction[:2] + fraction[2:].rstrip("0")
-        return f"{sign}{major}.{fraction}"
+        return f"{sign}{text[:-places]}.{fraction}"
 
     def times(self, rate: Decimal) -> Self:
         """Multiply by an exact rate and round half-even, once."""

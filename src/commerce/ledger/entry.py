@@ -29,7 +29,7 @@ TRANSACTION = Table(
         Column("currency", "text"),
         Column("sender", "text", nullable=True),
         Column("recipient", "text", nullable=True),
-        Column("postings", "jsonb"),
+        Column("postings", "text"),
         Column("tx_hash", "bytea"),
     ],
     key=("account", "livemode", "id"),

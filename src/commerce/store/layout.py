@@ -32,7 +32,8 @@ class Layout:
     @classmethod
     async def read(cls, connection: asyncpg.Connection[asyncpg.Record]) -> Layout:
         """Ask the database."""
-        return cls({table: columns for table, columns in await connection.fetch(_COLUMNS)})
+        rows = await connection.fetch(_COLUMNS)
+        return cls({row[0]: row[1] for row in rows})
 
     def rows(self, table: Table, names: tuple[str, ...], values: Sequence[Row]) -> Sequence[Row]:
         """Values of the columns `names` as rows of the table's type; the others are null."""

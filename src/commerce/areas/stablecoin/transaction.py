@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -67,7 +67,7 @@ class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True)
     """The address it went to; null for what was burned."""
     status: Literal["confirmed"] = "confirmed"
     """A transaction that exists is confirmed."""
-    postings: Annotated[list[Any], HIDDEN]
+    postings: Annotated[msgspec.Raw, HIDDEN]
     tx_hash: Hash
     """SHA-256 over the transaction's canonical form."""
     block_height: Annotated[int | None, COMPUTED] = None
