@@ -15,6 +15,7 @@ import uvicorn
 from commerce.books import chart
 from commerce.http import body as bodies
 from commerce.http import params, request
+from commerce.http.protocol import Connection
 from commerce.http.request import Receive
 from commerce.kernel import address
 from commerce.resource import listing
@@ -268,7 +269,7 @@ class Served(NamedTuple):
 async def served(stage: Stage) -> AsyncIterator[Served]:
     """The app under uvicorn."""
     config = uvicorn.Config(
-        stage.app.http, http="httptools", lifespan="off", access_log=False, log_config=None
+        stage.app.http, http=Connection, lifespan="off", access_log=False, log_config=None
     )
     server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", 0))
