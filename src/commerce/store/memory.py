@@ -257,6 +257,8 @@ class MemorySession:
         """A row as this transaction sees it: committed, or its own."""
         changes = self.changes[index.table]
         row = self._store.rows(index.table).at(index, key)
+        if index.columns == index.table.key.columns:
+            return changes.get(key, row)
         if row is not None:
             return changes.get(index.table.key.of(row), row)
         return next((own for own in changes.values() if index.of(own) == key), None)
