@@ -15,7 +15,7 @@ import msgspec
 
 from commerce.app import App
 from commerce.areas.identity import account, api_key
-from commerce.areas.identity.account import Account, Capability, Verification, main_wallet
+from commerce.areas.identity.account import Account, Capability, Plan, Verification, main_wallet
 from commerce.kernel.clock import FixedClock
 from commerce.kernel.master_key import MasterKey
 from commerce.ledger.audit import audit
@@ -151,9 +151,12 @@ class Stage:
         livemode: bool = False,
         verification: Verification | None = None,
         capabilities: list[Capability] | None = None,
+        plan: Plan = "enterprise",
     ) -> Party:
-        """A new account with a secret key in one mode."""
-        params = account.CreateAccount(verification=verification, capabilities=capabilities or [])
+        """A new account with a secret key in one mode, on a plan that limits no test."""
+        params = account.CreateAccount(
+            plan=plan, verification=verification, capabilities=capabilities or []
+        )
         made: Account = await self.app.operate(
             account.create, params, account="", livemode=livemode
         )
