@@ -69,6 +69,8 @@ class Stage:
         self.app = app
         self.url = url
         self.clock = clock
+        self.peer: str | None = None
+        """The address that requests come from, as far as the app is told."""
         self._names = itertools.count(1)
         self._connection: asyncpg.Connection[asyncpg.Record]
 
@@ -98,6 +100,7 @@ class Stage:
             "raw_path": raw_path,
             "query_string": query,
             "headers": headers,
+            "client": None if self.peer is None else (self.peer, 50_000),
         }
         await self.app.http(scope, receive, send)
         start, body = sent

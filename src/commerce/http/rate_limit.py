@@ -126,7 +126,6 @@ class Bucket:
         "_dry_code",
         "_dry_until",
         "_full_at",
-        "_returned",
         "_token_at",
         "_tokens",
         "_until",
@@ -145,8 +144,6 @@ class Bucket:
         self._tokens = 0
         self._until = 0
         """Until when the tokens may be taken."""
-        self._returned = 0
-        """Tokens that nobody took, and that are not to count for the day."""
         self._dry_code = ""
         self._dry_until = 0
         """Until when there is no need to ask for another token."""
@@ -184,19 +181,30 @@ class Bucket:
         owed = self._full_at - self._tokens * self.policy.nanoseconds - there
         return self.policy.fields(max(0, owed), there, self._day_left)
 
+    def settle(self, now: int) -> bool:
+        """Answer those who can be answered from here; whether the store must be asked."""
+        for at, future in enumerate(self.waiting):
+            outcome = None if future.done() else self.try_take(now)
+            if outcome is not None:
+                future.set_result(outcome)
+            elif not future.done():
+                self.waiting = self.waiting[at:]
+                return True
+        self.waiting = []
+        return self.is_lapsed(now)
+
     def ask(self, now: int) -> Ask:
-        """What to ask the store for: tokens for those who wait, and a lease."""
-        self.give_back(now)
-        policy, returned = self.policy, self._returned
-        self._returned = 0
+        """What to ask the store for: tokens for those who wait, and a lease.
+
+        What is left of the last lease is lost; where there is a daily limit it is given back, not
+        to count for the day. A lease never outlives its day, and must not count for another.
+        """
+        policy, returned = self.policy, 0
+        if policy.daily is not None and (now + self._ahead) // DAY == self._day:
+            returned = self._tokens
+        self._tokens = 0
         wanted = max(len(self.waiting), policy.lease) if self.waiting else 0
         return Ask(*self.name, wanted, returned, policy.nanoseconds, policy.burst, policy.daily)
-
-    def give_back(self, now: int) -> None:
-        """Let go of the lease. It never outlives its day, and must not count for another."""
-        if self.policy.daily is not None and (now + self._ahead) // DAY == self._day:
-            self._returned += self._tokens
-        self._tokens = 0
 
     def deal(
         self, ask: Ask, grant: Grant, sent: int, waiting: list[asyncio.Future[Outcome]]
@@ -235,7 +243,7 @@ class Bucket:
     @property
     def owes(self) -> bool:
         """Whether there is something that may have to be given back."""
-        return self.policy.daily is not None and self._tokens + self._returned > 0
+        return self.policy.daily is not None and self._tokens > 0
 
 
 class Limiter:
@@ -305,11 +313,15 @@ class Limiter:
                 # Requests that came in together have all got here after one turn of the loop.
                 await asyncio.sleep(0)
                 names = list(islice(self._asking, ASKS_AT_ONCE_MAX))
-                await self._ask([self._asking.pop(name) for name in names])
+                buckets = [self._asking.pop(name) for name in names]
+                now = time.monotonic_ns()
+                await self._ask([bucket for bucket in buckets if bucket.settle(now)])
         finally:
             self._task = None
 
     async def _ask(self, buckets: list[Bucket]) -> None:
+        if not buckets:
+            return
         sent = time.monotonic_ns()
         asks = []
         for bucket in buckets:
@@ -363,9 +375,7 @@ class Limiter:
             self._sweeping.cancel()
         while self._task is not None:
             await asyncio.wait([self._task])
-        owing = [bucket for bucket in self._owing.values() if bucket.owes]
-        if owing:
-            await self._ask(owing)
+        await self._ask([bucket for bucket in self._owing.values() if bucket.owes])
 
 
 def _fail(waiting: list[asyncio.Future[Outcome]], error: Exception) -> None:
