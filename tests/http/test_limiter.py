@@ -142,6 +142,16 @@ async def test_a_limiter_that_is_closed_gives_its_leases_back() -> None:
     await two.close()
 
 
+async def test_a_process_that_is_killed_loses_its_lease_and_no_more() -> None:
+    memory = stopped(Memory())
+    limits = Limits(1_000, 2_000, 30)
+    killed = limiter_of(memory, limits)
+    assert await outcomes(killed, 5) == {TAKEN: 5}
+    after = limiter_of(memory, limits)
+    lease = rate_limit.Policy(limits).lease
+    assert await outcomes(after, 30) == {TAKEN: 30 - lease, "daily_limit_exceeded": lease}
+
+
 async def test_a_lease_that_is_given_back_after_midnight_leaves_the_new_day_alone() -> None:
     memory = stopped(Memory(), NOON)
     limiter = limiter_of(memory, Limits(1_000, 2_000, 30))

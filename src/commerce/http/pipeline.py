@@ -51,6 +51,7 @@ class Pipeline(NamedTuple):
         except ApiError as missing:
             raise await self._lost(request, missing) from None
         principal = await self._authenticate(request)
+        request.account = principal.account
         try:
             authorise(principal, match.endpoint.access)
         except ApiError:
@@ -69,13 +70,11 @@ class Pipeline(NamedTuple):
         header, addresses = request.headers.get(b"authorization"), self.addresses
         guard = None if addresses is None else partial(addresses.check, request.peer)
         try:
-            principal = await self.authenticator.authenticate(header, guard)
+            return await self.authenticator.authenticate(header, guard)
         except ApiError:
             if addresses is not None:
                 addresses.take(request)
             raise
-        request.account = principal.account
-        return principal
 
     async def _lost(self, request: Request, missing: ApiError) -> ApiError:
         """What to answer where nothing is: that, unless who asks has asked too often for nobody."""
