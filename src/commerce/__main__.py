@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,7 @@ from commerce.store.table import Filter, Page
 EXIT_WRONG = 1
 EXIT_UNUSABLE = 2
 PIPED_WIDTH = 1000
+RATE_LIMIT_HELP = "RATE/BURST/DAILY of an enterprise account (DAILY may be none), or plan."
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The server's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -148,18 +150,33 @@ def update_account(  # noqa: PLR0913, PLR0917 - one option each
     plan: Annotated[str | None, typer.Option(help="free, starter, …")] = None,
     verification: Annotated[str | None, typer.Option(help="basic, verified, …")] = None,
     capability: Annotated[list[str] | None, typer.Option(help="All it is to have.")] = None,
+    rate_limit: Annotated[str | None, typer.Option(help=RATE_LIMIT_HELP)] = None,
     mode: Annotated[str | None, typer.Option(help="test or live; both if not given.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Set what is the operator's to set; what is not named stays."""
-    given = {"name": name, "plan": plan, "verification": verification, "capabilities": capability}
+    given: dict[str, Any] = {"name": name, "plan": plan, "verification": verification}
+    given["capabilities"] = capability
+    if rate_limit is not None:
+        given["rate_limit"] = _rate_limit(rate_limit)
     given = {key: value for key, value in given.items() if value is not None}
     params = _convert(accounts.UpdateAccount, {"account": account, **given})
     modes = (False, True) if mode is None else (_livemode(mode),)
     for livemode in modes:
         changed = _operate(data_dir, accounts.update, params, account, livemode=livemode)
         _show(changed, as_json=as_json)
+
+
+def _rate_limit(text: str) -> dict[str, int | None] | str:
+    """`50000/100000/none` as limits; `plan` stands for itself."""
+    if text == "plan":
+        return text
+    form = re.fullmatch(r"([0-9]{1,16})/([0-9]{1,16})/(none|[0-9]{1,16})", text)
+    if form is None:
+        raise ServerError("a rate limit is RATE/BURST/DAILY, such as 50000/100000/none, or plan")
+    daily = None if form[3] == "none" else int(form[3])
+    return {"rate": int(form[1]), "burst": int(form[2]), "daily": daily}
 
 
 @accounts_cli.command("show")

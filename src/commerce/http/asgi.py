@@ -56,6 +56,7 @@ class Application:
             headers=dict(scope["headers"]),
             receive=receive,
             whole=scope.get("body"),
+            peer=_peer(scope),
         )
         code: str | None = None
         try:
@@ -97,6 +98,11 @@ class Application:
         return Response(error.status, body, tuple(error.headers.items())), error.code
 
 
+def _peer(scope: dict[str, Any]) -> str | None:
+    client = scope.get("client")
+    return client[0] if isinstance(client, tuple) else None
+
+
 async def _send(send: Send, request: Request, response: Response) -> None:
     content_type = _CONTENT_TYPES.get(response.content_type)
     if content_type is None:
@@ -107,6 +113,7 @@ async def _send(send: Send, request: Request, response: Response) -> None:
         (b"content-length", str(len(response.body)).encode()),
         (b"request-id", request.id.encode()),
         _VERSION,
+        *request.limits,
     ]
     headers += [(name.lower().encode(), value.encode()) for name, value in response.headers]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

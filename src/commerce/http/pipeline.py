@@ -1,7 +1,9 @@
-"""The journey of a request: match, authenticate, authorise, parse, run or read, render."""
+"""The journey of a request: match, authenticate, authorise, limit, parse, run or read, render."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 from commerce.engine.answers import Answer, IdempotencyKey
@@ -10,8 +12,10 @@ from commerce.engine.engine import Engine
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Caller, Tx
 from commerce.http import idempotency, params
+from commerce.http.address_limit import Addresses
 from commerce.http.auth import Authenticator, KeyRing
 from commerce.http.body import parse_json
+from commerce.http.rate_limit import Limiter
 from commerce.http.request import Request, Response
 from commerce.http.routes import Match, Router
 from commerce.kernel.errors import ApiError
@@ -21,6 +25,7 @@ from commerce.resource.access import Principal, authorise
 from commerce.resource.operation import Nothing, Operation, Params, answer, encode
 from commerce.resource.reading import Reader, Reading
 from commerce.resource.registry import Endpoint
+from commerce.store.session import StoreUnavailable
 
 JSON_TYPES = (b"application/json",)
 ROWS_A_VERB = 10
@@ -36,18 +41,56 @@ class Pipeline(NamedTuple):
     engine: Engine
     reader: Reader
     body_size_max: int
+    limiter: Limiter | None
+    addresses: Addresses | None
 
     async def run(self, request: Request) -> Response:
         """Answer a request. Raises `ApiError`."""
-        match = self.router.match(request.method, request.path)
-        principal = await self.authenticator.authenticate(request.headers.get(b"authorization"))
+        try:
+            match = self.router.match(request.method, request.path)
+        except ApiError as missing:
+            raise await self._lost(request, missing) from None
+        principal = await self._authenticate(request)
         request.account = principal.account
-        authorise(principal, match.endpoint.access)
+        try:
+            authorise(principal, match.endpoint.access)
+        except ApiError:
+            await self._charge(request, principal)
+            raise
+        if self.limiter is not None:
+            await self.limiter.take(request, principal.account, principal.livemode)
         _require_own_account(request.headers.get(b"x-account-id"), principal)
         _require_version(request.headers.get(b"stateset-version"))
         if match.endpoint.kind == "verb":
             return await self._write(request, principal, match)
         return await self._read(request, principal, match)
+
+    async def _authenticate(self, request: Request) -> Principal:
+        """Who calls. Who cannot say is charged by address, and asks the database in bounds."""
+        header, addresses = request.headers.get(b"authorization"), self.addresses
+        guard = None if addresses is None else partial(addresses.check, request.peer)
+        try:
+            return await self.authenticator.authenticate(header, guard)
+        except ApiError:
+            if addresses is not None:
+                addresses.take(request)
+            raise
+
+    async def _lost(self, request: Request, missing: ApiError) -> ApiError:
+        """What to answer where nothing is: that, unless who asks has asked too often for nobody."""
+        try:
+            await self._charge(request, await self._authenticate(request))
+        except ApiError as refusal:
+            return refusal if refusal.type == "rate_limit_error" else missing
+        except StoreUnavailable:
+            return missing
+        return missing
+
+    async def _charge(self, request: Request, principal: Principal) -> None:
+        """Charge a request that is refused anyway to whoever sent it."""
+        if self.limiter is not None:
+            with suppress(ApiError, StoreUnavailable):
+                await self.limiter.take(request, principal.account, principal.livemode)
 
     async def _write(self, request: Request, principal: Principal, match: Match) -> Response:
         operation = match.endpoint.operation

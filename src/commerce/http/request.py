@@ -44,6 +44,10 @@ class Request(msgspec.Struct):
     """The body, where all of it was there before the request was begun with."""
     account: str | None = None
     """Whose it turned out to be, for the log."""
+    peer: str | None = None
+    """The address that asks; None where there is no telling."""
+    limits: tuple[tuple[bytes, bytes], ...] = ()
+    """The header fields of its answer that tell of rate limits."""
     idempotency_key: str | None = None
 
     async def body(self, size_max: int) -> bytes:
