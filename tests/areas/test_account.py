@@ -39,6 +39,7 @@ async def test_an_account_is_in_both_modes_with_a_wallet_in_each(stage: Stage) -
             "verification": level,
             "capabilities": ["stablecoin_issuance", "reserves_operator"],
             "wallet": party.wallet,
+            "parent": None,
         }
         (event,) = await stage.events(party, made.id)
         assert (event["type"], event["request"]["id"]) == ("account.created", None)
