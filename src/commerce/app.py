@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from commerce import log
-from commerce.areas.identity import account, api_key
+from commerce.areas.identity import account, api_key, connected
 from commerce.areas.stablecoin import (
     balance,
     deposit,
@@ -28,6 +28,7 @@ from commerce.engine.outbox import EVENT
 from commerce.engine.overlay import Directory
 from commerce.engine.tx import Caller, Means, Tx
 from commerce.http import openapi
+from commerce.http.acting import Connections
 from commerce.http.address_limit import Addresses
 from commerce.http.asgi import Application, Page
 from commerce.http.auth import Authenticator, KeyRing
@@ -40,6 +41,7 @@ from commerce.kernel.clock import Clock, SystemClock
 from commerce.kernel.errors import ROWS
 from commerce.kernel.ids import IdFactory
 from commerce.kernel.master_key import MasterKey
+from commerce.kernel.network import Networks
 from commerce.ledger.account import BALANCE
 from commerce.ledger.cap import CAP
 from commerce.ledger.directory import ADDRESS
@@ -51,6 +53,7 @@ from commerce.store.session import Store
 
 MODULES = (
     account,
+    connected,
     api_key,
     event,
     deposit,
@@ -114,6 +117,7 @@ class App:
             settings.body_size_max,
             self.limiter,
             Addresses(settings.address_rate) if limited else None,
+            Connections(lambda *account_: account.parent_of(self.reader, *account_)),
         )
         self.http = Application(
             pipeline,
@@ -121,6 +125,8 @@ class App:
             new_id=lambda: ids.new("req", livemode=True),
             docs_url=base_url,
             log_request=log.request_line,
+            proxies=settings.trusted_proxies or Networks(),
+            cors_origins=settings.cors_origins,
         )
 
     @asynccontextmanager

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -37,6 +38,8 @@ WATCH_SECONDS = 0.1
 """How often the parent of several API processes looks after them."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 BACKLOG = 2048
+HSTS = ("Strict-Transport-Security", "max-age=31536000")
+"""Said where this server itself serves HTTPS: for a year, browsers ask in no other way."""
 
 logger = structlog.get_logger("commerce.server")
 
@@ -45,6 +48,7 @@ def serve(settings: Settings, announce: Any) -> None:
     """Serve until told to stop. Raises `ServerError` and the store's one-line errors."""
     # Told so before there is anything to stop, leave as after an error: PostgreSQL goes too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    _check_certificate(settings)
     listening = _listen(settings)
     with listening, _database(settings) as url:
         signals = _Signals()
@@ -127,9 +131,24 @@ def _bound(settings: Settings) -> socket.socket:
     return listening
 
 
+def _check_certificate(settings: Settings) -> None:
+    """See that HTTPS can be served, if it is to be, before anything is begun."""
+    if settings.tls_cert is None:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # Without a password of its own OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
+    except (OSError, ValueError) as error:
+        files = f"{settings.tls_cert} and {settings.tls_key}"
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        raise ServerError(f"cannot serve HTTPS with {files}: {reason}") from None
+
+
 def _base_url(settings: Settings, listening: socket.socket) -> str:
+    scheme = "http" if settings.tls_cert is None else "https"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{listening.getsockname()[1]}"
+    return f"{scheme}://{host}:{listening.getsockname()[1]}"
 
 
 @contextmanager
@@ -223,6 +242,9 @@ async def _work(place: _Place, signals: _Signals, parent: int | None = None) -> 
         log_config=None,
         server_header=False,
         proxy_headers=False,
+        ssl_certfile=place.settings.tls_cert,
+        ssl_keyfile=place.settings.tls_key,
+        headers=[] if place.settings.tls_cert is None else [HSTS],
         backlog=BACKLOG,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX,
     )

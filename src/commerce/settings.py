@@ -12,12 +12,16 @@ import msgspec
 
 from commerce.kernel.docstring import field_docs
 from commerce.kernel.master_key import MasterKey
+from commerce.kernel.network import Networks
 
 PREFIX = "COMMERCE_"
 KEY_FILE = "master.key"
 """Where the master key is kept in the data folder."""
 KEY_FILE_BYTES_MAX = 1024
 SECRET_FIELDS = frozenset({"database_url", "master_key"})
+
+ORIGINS = r"^(\*|https?://[^\s,/*]+(\s*,\s*https?://[^\s,/*]+)*)$"
+"""All origins, or some: scheme, host and port, and nothing behind them."""
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -51,6 +55,15 @@ unset, it is kept in the data folder."""
     base_url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s?#]*[^\s?#/]$")] | None = None
     """The URL clients reach the server at, without a slash at its end, used in doc_url and \
 sandbox.json; unset, derived from host and port."""
+    tls_cert: Path | None = None
+    """The certificate chain to serve HTTPS with, a PEM file; needs tls_key."""
+    tls_key: Path | None = None
+    """The private key of tls_cert, an unencrypted PEM file."""
+    trusted_proxies: Networks | None = None
+    """The proxies whose X-Forwarded-For and X-Forwarded-Proto count: addresses and CIDR networks \
+with commas between; unset, nobody's do."""
+    cors_origins: Annotated[str, msgspec.Meta(pattern=ORIGINS)] = "*"
+    """The web origins whose pages may call: * for all, or origins with commas between."""
     engine_lanes: Count = 2
     """The number of batches an API process runs at the same time."""
     batch_weight_max: Count = 5120
@@ -88,6 +101,9 @@ come at once. An IPv6 network of 64 bits counts as one address."""
         values: dict[str, Any] = {
             field: _value(field, hints[field], raw) for field, raw in given.items()
         }
+        if (values.get("tls_cert") is None) is not (values.get("tls_key") is None):
+            given_one, other = ("tls_cert", "tls_key")[:: 1 if "tls_cert" in values else -1]
+            raise SettingsError(f"{_variable(given_one)} needs {_variable(other)} beside it")
         return cls(**values)
 
     def describe(self) -> list["Setting"]:
@@ -141,14 +157,14 @@ def _value(field: str, kind: Any, raw: object) -> object:
     try:
         # Lax mode would read the text "null" as None.
         lax = isinstance(raw, str) and raw.lower() != "null"
-        return msgspec.convert(raw, kind, strict=not lax, dec_hook=_path)
+        return msgspec.convert(raw, kind, strict=not lax, dec_hook=_own_type)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{_variable(field)}: {error}") from None
 
 
-def _path(kind: type, raw: Any) -> Any:
-    """Paths are the one type here that msgspec does not know."""
-    return kind(raw).expanduser()
+def _own_type(kind: type, raw: Any) -> Any:
+    """Paths and networks are the types here that msgspec does not know."""
+    return Networks.parse(raw) if kind is Networks else kind(raw).expanduser()
 
 
 def _shown(field: str, value: object) -> str:

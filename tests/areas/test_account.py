@@ -40,6 +40,7 @@ async def test_an_account_is_in_both_modes_with_a_wallet_in_each(stage: Stage) -
             "capabilities": ["stablecoin_issuance", "reserves_operator"],
             "wallet": party.wallet,
             "rate_limit": None,
+            "parent": None,
         }
         (event,) = await stage.events(party, made.id)
         assert (event["type"], event["request"]["id"]) == ("account.created", None)

@@ -70,6 +70,8 @@ async def test_create_shows_the_secret_once_and_keeps_its_hash(stage: Stage, own
         "status": "active",
         "expires_at": 1_798_110_000,
         "revoked_at": None,
+        "limits": None,
+        "recipients": None,
         "secret": secret,
     }
     hidden = {**key, "secret": None}

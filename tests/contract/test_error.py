@@ -80,7 +80,7 @@ async def test_another_method_is_refused_and_allow_lists_what_there_is(
     allowed = sorted({e.method for e, at in REGISTRY.endpoints() if at == path})
     concrete = re.sub(r"{\w+}", "x", path)
     for method in METHODS:
-        if method in allowed:
+        if method in allowed or (method == "PUT" and "PATCH" in allowed):
             continue
         reply = await stage.ask(f"{method} {concrete}", play.party.key)
         if method == "HEAD":

@@ -20,6 +20,7 @@ class Kind(Protocol):
     name: str
     table: Table
     event: str
+    listed_under: str
 
     def row(self, held: Held) -> Row:
         """An object as a row."""

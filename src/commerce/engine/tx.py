@@ -42,8 +42,17 @@ class Caller(msgspec.Struct, frozen=True):
     idempotency_key: str | None = None
     key: str | None = None
     """The API key that was used; None for the command line and for jobs."""
+    key_account: str | None = None
+    """Whose the key is, where it acts on behalf of another account; None: `account`'s own."""
+    meter: str | None = None
+    """What counts the money this key moves; None where the key has no limits."""
     operator: bool = False
     """The command line of the server itself: the one that sets plans and capabilities."""
+
+    @property
+    def key_owner(self) -> str:
+        """The account that the key belongs to."""
+        return self.key_account or self.account
 
 
 class Means(NamedTuple):
@@ -66,7 +75,8 @@ class Booked(NamedTuple):
 class Emitted(NamedTuple):
     """An event, and the object's JSON in it."""
 
-    event: str
+    event: str | None
+    """None where the event is another account's: an answer's body cannot stand in it."""
     thing: Any
     body: bytes
 
@@ -180,8 +190,18 @@ class Tx:
         held = self._held(kind.table.key, primary, kind, lock=False)
         return None if held is None else held.thing
 
-    def add(self, thing: Thing, *, account: str | None = None, event: str | None = None) -> Thing:
-        """Keep a new object and emit its event (`<noun>.created` unless named)."""
+    def add(
+        self,
+        thing: Thing,
+        *,
+        account: str | None = None,
+        event: str | None = None,
+        told: str | None = None,
+    ) -> Thing:
+        """Keep a new object and emit its event (`<noun>.created` unless named).
+
+        `told` is another account that gets the event too.
+        """
         kind = kind_of(thing)
         key = self._key_of(thing, account)
         held = Held(kind, key[0], 1, thing)
@@ -191,13 +211,22 @@ class Tx:
             if None not in values:
                 self._overlay.put(index, (*key[:2], *values), key)
         self.added.add(thing.id)  # type: ignore[attr-defined]
-        self._emit(held, event or f"{kind.event}.created", previous=None)
+        self._emit(held, event or f"{kind.event}.created", previous=None, told=told)
         return thing
 
     def change(
-        self, thing: Thing, *, account: str | None = None, event: str | None = None, **fields: Any
+        self,
+        thing: Thing,
+        *,
+        account: str | None = None,
+        event: str | None = None,
+        told: str | None = None,
+        **fields: Any,
     ) -> Thing:
-        """Replace fields of an object and emit its event (`<noun>.updated` unless named)."""
+        """Replace fields of an object and emit its event (`<noun>.updated` unless named).
+
+        `told` is another account that gets the event too.
+        """
         kind = kind_of(thing)
         key = self._key_of(thing, account)
         before = self._held(kind.table.key, key, kind, lock=True)
@@ -205,7 +234,7 @@ class Tx:
         after: Any = msgspec.structs.replace(before.thing, **fields)
         held = Held(kind, before.account, before.version + 1, after)
         self._overlay.put(kind.table.key, key, held)
-        self._emit(held, event or f"{kind.event}.updated", previous=before)
+        self._emit(held, event or f"{kind.event}.updated", previous=before, told=told)
         return after  # type: ignore[no-any-return]
 
     def advance(
@@ -222,16 +251,25 @@ class Tx:
         event = event or f"{kind_of(thing).event}.{status}"
         return self.change(thing, account=account, event=event, status=status, **fields)
 
-    def _emit(self, held: Held, event: str, *, previous: Held | None) -> None:
+    def _emit(
+        self, held: Held, event: str, *, previous: Held | None, told: str | None = None
+    ) -> None:
         body = held.kind.encode(held.thing)
+        changed = None if previous is None else _previous(held.kind.encode(previous.thing), body)
+        own: str | None = None
+        for account in (held.account,) if told is None else (held.account, told):
+            made = self._event(account, held, event, body, changed)
+            own = made if account == self.caller.account else own
+        self.emitted[held.thing.id] = Emitted(own, held.thing, body)
+
+    def _event(self, account: str, held: Held, event: str, body: bytes, changed: str | None) -> str:
         livemode = held.thing.livemode
         made = self._ids("evt", livemode=livemode)
-        changed = None if previous is None else _previous(held.kind.encode(previous.thing), body)
         caller = self.caller
         self._overlay.append(
             EVENT,
             (
-                held.account,
+                account,
                 livemode,
                 made,
                 1,
@@ -246,7 +284,7 @@ class Tx:
                 caller.idempotency_key,
             ),
         )
-        self.emitted[held.thing.id] = Emitted(made, held.thing, body)
+        return made
 
     # The directory of addresses
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
 
+from commerce.http import cors
+from commerce.http.cors import Cors
 from commerce.http.request import Disconnected, Receive, Request, Response, Send
+from commerce.http.transport import Proxies
 from commerce.kernel.errors import ApiError
+from commerce.kernel.network import Networks
 from commerce.kernel.version import API_VERSION
 from commerce.store.session import StoreUnavailable
 
@@ -28,7 +32,7 @@ Page = Callable[[], Awaitable[Response]]
 class Application:
     """Answers requests: pages without a key (health, documents) and the API's operations."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition alone makes one, by keyword
         self,
         pipeline: Pipeline,
         pages: dict[str, Page],
@@ -36,18 +40,23 @@ class Application:
         new_id: Callable[[], str],
         docs_url: str,
         log_request: Callable[..., None],
+        proxies: Networks,
+        cors_origins: str,
     ) -> None:
         self._pipeline = pipeline
         self._pages = pages
         self._new_id = new_id
         self._docs_url = docs_url
         self._log_request = log_request
+        self._proxies = Proxies(proxies)
+        self._cors = Cors(cors_origins)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request (ASGI 3)."""
         if scope["type"] != "http":
             return
         started = time.perf_counter()
+        came = self._proxies.came(scope)
         request = Request(
             id=self._new_id(),
             method=scope["method"],
@@ -55,8 +64,9 @@ class Application:
             query=scope["query_string"],
             headers=dict(scope["headers"]),
             receive=receive,
+            peer=came.peer,
+            secure=came.secure,
             whole=scope.get("body"),
-            peer=_peer(scope),
         )
         code: str | None = None
         try:
@@ -65,7 +75,7 @@ class Application:
             return
         except Exception as error:  # noqa: BLE001 - the one place where nothing may escape
             response, code = self._refusal(request, error)
-        await _send(send, request, response)
+        await _send(send, request, response, self._cors.headers(request))
         self._log_request(
             request_id=request.id,
             method=request.method,
@@ -78,6 +88,8 @@ class Application:
         )
 
     async def _answer(self, request: Request) -> Response:
+        if cors.is_preflight(request):
+            return cors.preflight()
         page = self._pages.get(request.path)
         if page is None:
             return await self._pipeline.run(request)
@@ -98,12 +110,9 @@ class Application:
         return Response(error.status, body, tuple(error.headers.items())), error.code
 
 
-def _peer(scope: dict[str, Any]) -> str | None:
-    client = scope.get("client")
-    return client[0] if isinstance(client, tuple) else None
-
-
-async def _send(send: Send, request: Request, response: Response) -> None:
+async def _send(
+    send: Send, request: Request, response: Response, cross_origin: Sequence[tuple[bytes, bytes]]
+) -> None:
     content_type = _CONTENT_TYPES.get(response.content_type)
     if content_type is None:
         content_type = (b"content-type", response.content_type.encode())
@@ -114,6 +123,7 @@ async def _send(send: Send, request: Request, response: Response) -> None:
         (b"request-id", request.id.encode()),
         _VERSION,
         *request.limits,
+        *cross_origin,
     ]
     headers += [(name.lower().encode(), value.encode()) for name, value in response.headers]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

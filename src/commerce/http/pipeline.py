@@ -6,12 +6,15 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
+import msgspec
+
 from commerce.engine.answers import Answer, IdempotencyKey
 from commerce.engine.command import Command
 from commerce.engine.engine import Engine
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Caller, Tx
-from commerce.http import idempotency, params
+from commerce.http import idempotency, params, transport
+from commerce.http.acting import Connections
 from commerce.http.address_limit import Addresses
 from commerce.http.auth import Authenticator, KeyRing
 from commerce.http.body import parse_json
@@ -43,6 +46,7 @@ class Pipeline(NamedTuple):
     body_size_max: int
     limiter: Limiter | None
     addresses: Addresses | None
+    connections: Connections
 
     async def run(self, request: Request) -> Response:
         """Answer a request. Raises `ApiError`."""
@@ -53,17 +57,20 @@ class Pipeline(NamedTuple):
         principal = await self._authenticate(request)
         request.account = principal.account
         try:
+            transport.refuse_unsafe(request, principal)
             authorise(principal, match.endpoint.access)
         except ApiError:
             await self._charge(request, principal)
             raise
         if self.limiter is not None:
             await self.limiter.take(request, principal.account, principal.livemode)
-        _require_own_account(request.headers.get(b"x-account-id"), principal)
+        named = request.headers.get(b"x-account-id")
+        caller = _caller(request, principal, await self.connections.acted_on(named, principal))
+        request.account = caller.account
         _require_version(request.headers.get(b"stateset-version"))
         if match.endpoint.kind == "verb":
-            return await self._write(request, principal, match)
-        return await self._read(request, principal, match)
+            return await self._write(request, caller, match)
+        return await self._read(request, caller, match)
 
     async def _authenticate(self, request: Request) -> Principal:
         """Who calls. Who cannot say is charged by address, and asks the database in bounds."""
@@ -92,7 +99,7 @@ class Pipeline(NamedTuple):
             with suppress(ApiError, StoreUnavailable):
                 await self.limiter.take(request, principal.account, principal.livemode)
 
-    async def _write(self, request: Request, principal: Principal, match: Match) -> Response:
+    async def _write(self, request: Request, caller: Caller, match: Match) -> Response:
         operation = match.endpoint.operation
         assert operation is not None
         if request.query:
@@ -101,15 +108,10 @@ class Pipeline(NamedTuple):
         parsed = params.convert(operation.params, values, match.path, strict=True)
         master_key = self.engine.means.master_key
         header = request.headers.get(b"idempotency-key")
-        key = idempotency.read(header, parsed, operation, principal.key, master_key)
-        request.idempotency_key = None if key is None else key.key
-        caller = Caller(
-            account=principal.account,
-            livemode=principal.livemode,
-            request_id=request.id,
-            idempotency_key=request.idempotency_key,
-            key=principal.key,
-        )
+        key = idempotency.read(header, parsed, operation, caller.key or "", master_key)
+        if key is not None:
+            request.idempotency_key = key.key
+            caller = msgspec.structs.replace(caller, idempotency_key=key.key)
         command = _command(operation, caller, parsed, key, self.authenticator.ring)
         given = await self.engine.submit(command)
         headers = (*given.headers, *REPLAYED) if given.replayed else given.headers
@@ -124,9 +126,8 @@ class Pipeline(NamedTuple):
                 raise ApiError("content_type_unsupported", message)
         return parse_json(body)
 
-    async def _read(self, request: Request, principal: Principal, match: Match) -> Response:
+    async def _read(self, request: Request, caller: Caller, match: Match) -> Response:
         endpoint = match.endpoint
-        caller = Caller(account=principal.account, livemode=principal.livemode)
         reading = Reading(self.reader, caller, self.engine.means.now())
         query = request.parameters()
         if endpoint.kind == "list":
@@ -174,10 +175,16 @@ def _command(
     return Command(caller, run, needs, key, weight)
 
 
-def _require_own_account(header: bytes | None, principal: Principal) -> None:
-    """Refuse to act for another account rather than act for the wrong one."""
-    if header is not None and header.decode("latin-1") != principal.account:
-        raise ApiError("account_invalid", "No such account is connected to this one.")
+def _caller(request: Request, principal: Principal, account: str) -> Caller:
+    """Who acts: a key, for its own account or on behalf of a connected one."""
+    return Caller(
+        account=account,
+        livemode=principal.livemode,
+        request_id=request.id,
+        key=principal.key,
+        key_account=None if account == principal.account else principal.account,
+        meter=principal.meter,
+    )
 
 
 def _require_version(header: bytes | None) -> None:

@@ -40,12 +40,14 @@ class Request(msgspec.Struct):
     query: bytes
     headers: dict[bytes, bytes]
     receive: Receive
+    peer: str | None = None
+    """The address that sent it, behind the proxies that are trusted; None within the process."""
+    secure: bool = True
+    """It came by HTTPS, or from this very machine."""
     whole: bytes | None = None
     """The body, where all of it was there before the request was begun with."""
     account: str | None = None
     """Whose it turned out to be, for the log."""
-    peer: str | None = None
-    """The address that asks; None where there is no telling."""
     limits: tuple[tuple[bytes, bytes], ...] = ()
     """The header fields of its answer that tell of rate limits."""
     idempotency_key: str | None = None

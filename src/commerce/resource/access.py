@@ -54,6 +54,8 @@ class Principal(msgspec.Struct, frozen=True):
     revoked_at: int | None
     expires_at: int | None
     hash: bytes
+    meter: str | None = None
+    """What counts the money the key moves; None where it has no limits. It never changes."""
 
 
 def widened(scopes: frozenset[str]) -> frozenset[str]:

@@ -146,13 +146,13 @@ async def list_things(reading: Reading, noun: type[Noun], query: Query, url: str
     after: Key | None = None
     if cursor is not None:
         name = "ending_before" if ascending else "starting_after"
-        row = await reading.point(spec.table.key, reading.key(cursor))
+        row = await reading.row(spec, cursor, listed=True)
         if row is None:
             message = f"'{name}' names no {spec.name} of this list: '{cursor[:64]}'."
             raise ApiError("cursor_invalid", message, param=name)
         after = tuple(row[spec.table.names.index(column)] for column in spec.order)
     page = Page(spec.table, query.filters, spec.order, query.limit + 1, after, ascending)
-    rows = await reading.page(page)
+    rows = await reading.page(page, under=spec.listed_under)
     has_more = len(rows) > query.limit
     rows = rows[: query.limit]
     if ascending:

@@ -122,6 +122,7 @@ class Spec:
         table_name: str | None,
         announced: bool,
         example: Callable[..., Any] | None,
+        listed_under: str = "account",
     ) -> None:
         self.cls = cls
         name = str(cls.__struct_config__.tag)
@@ -133,6 +134,7 @@ class Spec:
         self.filters = tuple(filters)
         self.order = order
         self.example = example
+        self.listed_under = listed_under
         self._read: dict[tuple[Any, ...], Held] = {}
         hints = get_type_hints(cls, include_extras=True)
         self.types = {field: hints[field] for field in cls.__struct_fields__}
@@ -359,6 +361,7 @@ def noun(  # noqa: PLR0913 - a declaration, always called by keyword
     table_name: str | None = None,
     announced: bool = False,
     example: Callable[..., Any] | None = None,
+    listed_under: str = "account",
 ) -> Callable[[type[Declared]], type[Declared]]:
     """Declare a noun.
 
@@ -366,7 +369,8 @@ def noun(  # noqa: PLR0913 - a declaration, always called by keyword
     and listed, under `scope`. `filters` are the fields a list may be filtered by, beside
     `created`. `order` is what lists are sorted by: of what is made all the time the `id`,
     whose index is there anyway. `unique` are fields of which an account has each value once.
-    `rank` is the place in the order of locks.
+    `rank` is the place in the order of locks. `listed_under` is the column that says in whose
+    list an object stands, where it is not its own account's.
     """
 
     def declare(cls: type[Declared]) -> type[Declared]:
@@ -384,6 +388,7 @@ def noun(  # noqa: PLR0913 - a declaration, always called by keyword
             table_name=table_name,
             announced=announced,
             example=example,
+            listed_under=listed_under,
         )
         return cls
 

@@ -17,7 +17,8 @@ Name = Annotated[str, msgspec.Meta(max_length=200)]
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 MetadataKey = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 MetadataValue = Annotated[str, msgspec.Meta(max_length=500)]
-Metadata = Annotated[dict[MetadataKey, MetadataValue | None], msgspec.Meta(max_length=50)]
+PAIRS_MAX = 50
+Metadata = Annotated[dict[MetadataKey, MetadataValue | None], msgspec.Meta(max_length=PAIRS_MAX)]
 
 
 class Amount(Money):
@@ -63,6 +64,18 @@ def decode(type_: type[Any], value: Any) -> Any:
 def kept(metadata: dict[str, str | None]) -> dict[str, str]:
     """Metadata as a new object keeps it: empty values are none."""
     return {key: value for key, value in metadata.items() if value}
+
+
+def changed(before: dict[str, str], metadata: dict[str, str | None]) -> dict[str, str]:
+    """Metadata after a change: what is named is set, or removed by an empty value.
+
+    Raises `parameter_invalid` for more pairs than an object may have.
+    """
+    after = kept({**before, **metadata})
+    if len(after) > PAIRS_MAX:
+        message = f"An object has at most {PAIRS_MAX} pairs of metadata."
+        raise ApiError("parameter_invalid", message, param="metadata")
+    return after
 
 
 def require_ssusd(currency: str) -> None:

@@ -75,10 +75,24 @@ class Reading:
     async def get(self, noun: type[Thing], id_: str) -> Thing:
         """The caller's object. Raises `resource_missing`, saying so if it is in the other mode."""
         kind = kind_of(noun)
-        row = await self.point(kind.table.key, self.key(id_))
+        row = await self.row(kind, id_)
         if row is None:
             raise await self.missing(kind, id_)
         return kind.held(row).thing  # type: ignore[no-any-return]
+
+    async def row(self, kind: Kind, id_: str, *, listed: bool = False) -> Row | None:
+        """The row of an object that is the caller's, or stands in its list.
+
+        `listed`: only the latter.
+        """
+        if kind.listed_under == "account":
+            return await self.point(kind.table.key, self.key(id_))
+        row = await self.point(kind.table.key, (id_, self.caller.livemode, id_))
+        if row is None:
+            return None
+        mine = self.caller.account
+        under = row[kind.table.names.index(kind.listed_under)]
+        return row if under == mine or (id_ == mine and not listed) else None
 
     async def missing(self, kind: Kind, id_: str) -> Exception:
         """That there is no such object, or that it is in the other mode."""
@@ -86,10 +100,10 @@ class Reading:
         elsewhere = await self.point(kind.table.key, other)
         return missing(kind, id_, self.caller.livemode if elsewhere else None)
 
-    async def page(self, page: Page) -> list[Row]:
+    async def page(self, page: Page, *, under: str = "account") -> list[Row]:
         """Rows of the caller's, in both meanings: its account and its mode."""
         own = [
-            Filter("account", "=", self.caller.account),
+            Filter(under, "=", self.caller.account),
             Filter("livemode", "=", self.caller.livemode),
         ]
         return await self._reader.store.page(page._replace(filters=[*own, *page.filters]))

@@ -16,6 +16,7 @@ from commerce.resource.noun import Noun, Part, noun
 from commerce.resource.operation import Params, view
 from commerce.resource.parameter import Name
 from commerce.resource.reading import Reader, Reading
+from commerce.store.table import Index
 
 Plan = Literal["free", "starter", "growth", "enterprise"]
 Verification = Literal["basic", "verified", "premium", "business"]
@@ -33,7 +34,15 @@ class RateLimit(Part, frozen=True, kw_only=True):
     """Requests in a UTC day; null where there is no such limit."""
 
 
-@noun(prefix="acct", rank=100, announced=True)
+@noun(
+    prefix="acct",
+    rank=100,
+    path="accounts",
+    scope="accounts:read",
+    filters=("plan", "verification"),
+    listed_under="parent",
+    announced=True,
+)
 class Account(Noun, tag="account", frozen=True, kw_only=True):
     """A business or a person with a wallet in each mode.
 
@@ -52,6 +61,13 @@ class Account(Noun, tag="account", frozen=True, kw_only=True):
     """The address of the main wallet in this mode."""
     rate_limit: RateLimit | None = None
     """The rate limits of an enterprise account that has its own; null for those of the plan."""
+    parent: str | None = None
+    """The account that this one is connected to, for good; null where it stands alone."""
+
+
+TABLE = Account.__noun__.table
+PARENT = Index(TABLE, ("account", "livemode", "id"), select=("account", "livemode", "id", "parent"))
+"""What says which account one is connected to, and no more."""
 
 
 class CreateAccount(Params, frozen=True, kw_only=True):
@@ -88,24 +104,42 @@ def create(tx: Tx, params: CreateAccount) -> Account:
     """
     _require_operator(tx)
     id_ = tx.new_account_id()
-    made = [_open(tx, id_, params, livemode=livemode) for livemode in (False, True)]
+    made = [_open(tx, id_, params, {}, None, livemode=livemode) for livemode in (False, True)]
     return made[tx.caller.livemode]
 
 
-def _open(tx: Tx, id_: str, params: CreateAccount, *, livemode: bool) -> Account:
+def open_connected(tx: Tx, name: str | None, metadata: dict[str, str]) -> Account:
+    """Open an account connected to the caller's, with nothing that is the operator's to give."""
+    id_ = tx.new_account_id()
+    parent, params = tx.caller.account, CreateAccount(name=name)
+    made = [_open(tx, id_, params, metadata, parent, livemode=mode) for mode in (False, True)]
+    return made[tx.caller.livemode]
+
+
+def _open(  # noqa: PLR0913 - all that a new account consists of
+    tx: Tx,
+    id_: str,
+    params: CreateAccount,
+    metadata: dict[str, str],
+    parent: str | None,
+    *,
+    livemode: bool,
+) -> Account:
     wallet = main_wallet(id_, livemode)
     tx.list_address(Address(livemode, wallet, id_, blocked=False))
     account = Account(
         id=id_,
         livemode=livemode,
         created=tx.now,
+        metadata=metadata,
         name=params.name,
         plan=params.plan,
         verification=params.verification or ("basic" if livemode else "premium"),
         capabilities=list(params.capabilities),
         wallet=wallet,
+        parent=parent,
     )
-    return tx.add(account, account=id_)
+    return tx.add(account, account=id_, told=parent)
 
 
 def update(tx: Tx, params: UpdateAccount) -> Account:
@@ -127,7 +161,12 @@ def update(tx: Tx, params: UpdateAccount) -> Account:
     if params.rate_limit is not None or not is_enterprise:
         own_limit = isinstance(params.rate_limit, RateLimit)
         given["rate_limit"] = params.rate_limit if own_limit else None
-    return tx.change(account, account=params.account, **given)
+    return change(tx, account, **given)
+
+
+def change(tx: Tx, account: Account, **fields: Any) -> Account:
+    """Change an account; the one that it is connected to is told as well."""
+    return tx.change(account, account=account.id, told=account.parent, **fields)
 
 
 class BlockAddress(Params, frozen=True, kw_only=True):
@@ -164,10 +203,16 @@ async def find(reader: Reader, account: str, livemode: bool) -> Account | None:
 
 def need_own(needs: Needs, caller: Caller) -> None:
     """The rows that `own` reads."""
-    needs.row(Account.__noun__.table.key, (caller.account, caller.livemode, caller.account))
+    needs.row(TABLE.key, (caller.account, caller.livemode, caller.account))
+
+
+async def parent_of(reader: Reader, id_: str, livemode: bool) -> str | None:
+    """The account that one is connected to: it never changes, and is the same in both modes."""
+    row = await reader.point(PARENT, (id_, livemode, id_))
+    return None if row is None else row[3]
 
 
 @view(Account, "GET /account", scope="accounts:read")
 async def mine(reading: Reading, _: Params) -> Account:
-    """The account of the key that asks."""
+    """The account that asks, or on whose behalf `X-Account-Id` asks."""
     return await reading.get(Account, reading.caller.account)

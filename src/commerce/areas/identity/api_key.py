@@ -8,6 +8,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from commerce.areas.identity.key_limit import (
+    KeyLimits,
+    LimitsGiven,
+    Reach,
+    Recipients,
+    kept_limits,
+    kept_recipients,
+    lacking,
+)
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Caller, Tx
 from commerce.kernel.errors import ApiError
@@ -52,10 +61,25 @@ class ApiKey(Noun, tag="api_key", frozen=True, kw_only=True):
     """From when on the key opens nothing."""
     revoked_at: Time | None = None
     """When the key was revoked."""
+    limits: KeyLimits | None = None
+    """How much the key may move; null where it is not limited."""
+    recipients: list[str] | None = None
+    """The only addresses the key may send to; null where it may send to any."""
     secret: Annotated[str | None, COMPUTED] = None
     """The key itself: in the answer that made it, and null ever after."""
     hash: Annotated[str, HIDDEN, HEX]
     """SHA-256 of the key, which has 160 random bits and so cannot be guessed from it."""
+    meter: Annotated[str | None, HIDDEN] = None
+    """What counts the money it moves: `<account>:<key>`, of the first key in its line.
+
+    A key that was rolled, or made by a limited key, goes on counting on the same meter: limits
+    are not begun anew by a new key.
+    """
+
+    @property
+    def reach(self) -> Reach:
+        """All that it can do."""
+        return Reach(self.type, self.scopes, self.expires_at, self.limits, self.recipients)
 
 
 TABLE = ApiKey.__noun__.table
@@ -78,6 +102,10 @@ class CreateApiKey(Params, frozen=True, kw_only=True):
     """Your name for the key."""
     scopes: list[Scope] = []
     """What a restricted key may do: at least one scope; not for other types."""
+    limits: LimitsGiven | None = None
+    """How much a restricted key may move: per transaction, a day, in all; fees do not count."""
+    recipients: Recipients | None = None
+    """The only addresses a restricted key may send to; with any, it redeems nothing."""
     expires_at: Moment | None = None
     """From when on the key opens nothing."""
 
@@ -128,7 +156,7 @@ def hash_of(secret: str) -> bytes:
 def need_caller(needs: Needs, caller: Caller) -> None:
     """The row that `check_caller` reads."""
     if caller.key is not None:
-        needs.row(LIFE, (caller.account, caller.livemode, caller.key))
+        needs.row(LIFE, (caller.key_owner, caller.livemode, caller.key))
 
 
 def check_caller(tx: Tx) -> None:
@@ -136,7 +164,7 @@ def check_caller(tx: Tx) -> None:
     caller = tx.caller
     if caller.key is None:
         return
-    row = tx.read(LIFE, (caller.account, caller.livemode, caller.key))
+    row = tx.read(LIFE, (caller.key_owner, caller.livemode, caller.key))
     if row is None:
         raise ApiError("api_key_invalid", headers={"WWW-Authenticate": "Bearer"})
     refuse_dead(row[4], row[3], tx.now)
@@ -165,13 +193,14 @@ async def principal(reader: Reader, hash_: bytes) -> Principal | None:
         revoked_at=key.revoked_at,
         expires_at=key.expires_at,
         hash=row[HASH_AT],
+        meter=key.meter,
     )
 
 
 def _need_own(needs: Needs, caller: Caller, _: Params) -> None:
     """The key that `_refuse_widening` reads."""
     if caller.key is not None:
-        needs.row(TABLE.key, (caller.account, caller.livemode, caller.key))
+        needs.row(TABLE.key, (caller.key_owner, caller.livemode, caller.key))
 
 
 async def example(example: Example) -> dict[str, object]:
@@ -199,55 +228,74 @@ def create(tx: Tx, params: CreateApiKey) -> ApiKey:
     """Make a key. The answer holds `secret`, this once."""
     if params.type == "restricted" and not params.scopes:
         raise ApiError("parameter_missing", "A restricted key needs scopes.", param="scopes")
-    if params.type != "restricted" and params.scopes:
-        message = "Only a restricted key has scopes."
-        raise ApiError("parameter_invalid", message, param="scopes")
+    if params.type != "restricted":
+        _require_unrestricted(params)
     if params.expires_at is not None and params.expires_at <= tx.now:
         message = "'expires_at' must be in the future."
         raise ApiError("parameter_invalid", message, param="expires_at")
-    _refuse_widening(tx, params.type, params.scopes, params.expires_at)
-    return _add(tx, params.type, params.name, sorted(set(params.scopes)), params.expires_at)
+    reach = Reach(
+        params.type,
+        sorted(set(params.scopes)),
+        params.expires_at,
+        kept_limits(params.limits),
+        kept_recipients(params.recipients, livemode=tx.caller.livemode),
+    )
+    _refuse_widening(tx, reach, tx.caller.meter)
+    return _add(tx, reach, params.name, tx.caller.meter)
 
 
-def _add(
-    tx: Tx, type_: KeyType, name: str | None, scopes: list[Scope], expires_at: int | None
-) -> ApiKey:
+def _require_unrestricted(params: CreateApiKey) -> None:
+    """Refuse what only a restricted key has. Raises `parameter_invalid`."""
+    for name in ("scopes", "limits", "recipients"):
+        if getattr(params, name):
+            message = f"Only a restricted key has {name}."
+            raise ApiError("parameter_invalid", message, param=name)
+
+
+def _add(tx: Tx, reach: Reach, name: str | None, meter: str | None) -> ApiKey:
+    """A new key; one with limits that goes on with no other key's meter gets its own."""
     livemode = tx.caller.livemode
-    secret = _secret(type_, tx.random_bytes(_SECRET_BYTES), livemode=livemode)
+    secret = _secret(reach.type, tx.random_bytes(_SECRET_BYTES), livemode=livemode)
+    id_ = tx.new_id("key")
+    if meter is None and (reach.limits is not None or reach.recipients is not None):
+        meter = f"{tx.caller.account}:{id_}"
     key = tx.add(
         ApiKey(
-            id=tx.new_id("key"),
+            id=id_,
             livemode=livemode,
             created=tx.now,
-            type=type_,
+            type=reach.type,
             name=name,
-            scopes=scopes,
+            scopes=reach.scopes,
             redacted=f"{secret[:8]}…{secret[-4:]}",
             status="active",
-            expires_at=None if expires_at is None else int(expires_at),
+            expires_at=None if reach.expires_at is None else int(reach.expires_at),
+            limits=reach.limits,
+            recipients=reach.recipients,
             hash=hash_of(secret).hex(),
+            meter=meter,
         )
     )
     return msgspec.structs.replace(key, secret=secret)
 
 
-def _refuse_widening(tx: Tx, type_: KeyType, scopes: list[Scope], expires_at: int | None) -> None:
-    """A restricted key reaches no key that can do more, or longer, than itself.
+def _refuse_widening(tx: Tx, reach: Reach, meter: str | None) -> None:
+    """A restricted key reaches no key that can do more, longer or for more money than itself.
 
-    Raises `insufficient_permissions`.
+    What it hands on counts on its own meter, so the meter of a key it reaches must be its own:
+    two meters would let it move the same limit twice. Raises `insufficient_permissions`.
     """
-    if tx.caller.key is None:
+    caller = tx.caller
+    if caller.key is None:
         return
-    own = tx.get(ApiKey, tx.caller.key)
+    own = tx.get(ApiKey, caller.key, account=caller.key_owner)
     if own.type == "secret":
         return
-    lacking = set(scopes) - widened(frozenset(own.scopes))
-    if type_ != "restricted" or lacking:
-        what = ", ".join(sorted(lacking)) or f"{type_} keys"
-        message = f"This key cannot hand on what it lacks: {what}."
-        raise ApiError("insufficient_permissions", message)
-    if own.expires_at is not None and (expires_at is None or expires_at > own.expires_at):
-        message = "This key cannot hand on more time than it has."
+    what = lacking(own.reach, reach)
+    if what is None and own.meter not in (None, meter):
+        what = "limits that are counted apart from its own"
+    if what is not None:
+        message = f"This key cannot hand on {what}."
         raise ApiError("insufficient_permissions", message)
 
 
@@ -266,20 +314,23 @@ def _need_one(needs: Needs, caller: Caller, params: OneApiKey | RollApiKey) -> N
     example=one_example,
 )
 def roll(tx: Tx, params: RollApiKey) -> ApiKey:
-    """Replace a key by a new one of the same kind; the old one may live on for a while."""
+    """Replace a key by a new one of the same kind; the old one may live on for a while.
+
+    Limits go over to the new key with what was counted against them.
+    """
     old = tx.lock(ApiKey, params.id)
     expired = old.expires_at is not None and old.expires_at <= tx.now
     state = "expired" if expired and old.status == "active" else old.status
     if state != "active":
         message = f"A key that is '{state}' cannot be rolled to 'active'."
         raise ApiError("state_invalid", message)
-    _refuse_widening(tx, old.type, old.scopes, old.expires_at)
+    _refuse_widening(tx, old.reach, old.meter)
     if params.expires_in:
         until = tx.now + params.expires_in
         tx.change(old, expires_at=min(until, old.expires_at or until))
     else:
         _revoke(tx, old)
-    return _add(tx, old.type, old.name, old.scopes, old.expires_at)
+    return _add(tx, old.reach, old.name, old.meter)
 
 
 @operation(
@@ -294,7 +345,7 @@ def revoke(tx: Tx, params: OneApiKey) -> ApiKey:
     """Revoke a key: within a second no process takes it any more. Twice is as good as once."""
     key = tx.lock(ApiKey, params.id)
     if key.id != tx.caller.key:
-        _refuse_widening(tx, key.type, key.scopes, key.expires_at)
+        _refuse_widening(tx, key.reach, key.meter)
     return key if key.status == "revoked" else _revoke(tx, key)
 
 

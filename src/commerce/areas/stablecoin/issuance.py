@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from commerce.areas.identity import account as accounts
+from commerce.areas.identity import spending
 from commerce.areas.stablecoin import wallet
 from commerce.areas.stablecoin.deposit import Deposit, SourceType, book_verified, require_issuer
 from commerce.areas.stablecoin.transaction import TransactionSummary, summary
@@ -140,6 +141,7 @@ class CreateIssuance(Params, frozen=True, kw_only=True):
 
 def _needs(needs: Needs, caller: Caller, params: CreateIssuance) -> None:
     accounts.need_own(needs, caller)
+    spending.need(needs, caller)
     table = Issuance.__noun__.table
     needs.row(table.index("reference_id"), (caller.account, caller.livemode, params.reference_id))
     wallet.need(needs, caller, params.recipient)
@@ -188,6 +190,7 @@ def issue(tx: Tx, params: CreateIssuance) -> Issuance:
     if earlier is not None:
         return _same_terms(earlier, recipient.address, params)
     wallet.refuse_blocked(recipient)
+    spending.use(tx, params.amount, recipient.address, to="recipient")
     deposit = _deposit(tx, params)
     id_ = tx.new_id("iss")
     booked = tx.post(

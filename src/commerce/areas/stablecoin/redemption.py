@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from commerce.areas.identity import account as accounts
+from commerce.areas.identity import spending
 from commerce.areas.stablecoin import wallet
 from commerce.areas.stablecoin.arrival import estimated_arrival
 from commerce.areas.stablecoin.destination import Destination, DestinationDetails, checked
@@ -109,6 +110,7 @@ class CreateRedemption(Params, frozen=True, kw_only=True):
 
 def _needs(needs: Needs, caller: Caller, params: CreateRedemption) -> None:
     accounts.need_own(needs, caller)
+    spending.need(needs, caller)
     table = Redemption.__noun__.table
     needs.row(table.index("reference_id"), (caller.account, caller.livemode, params.reference_id))
     wallet.need_own(needs, caller, params.sender)
@@ -159,6 +161,7 @@ def redeem(tx: Tx, params: CreateRedemption) -> Redemption:
     if earlier is not None:
         return _same_terms(earlier, terms)
     wallet.refuse_blocked(sender)
+    spending.use(tx, params.amount, None, to="destination")
     payer = wallet.available(sender)
     left = Money(tx.balance(payer), SSUSD)
     if left < params.amount:

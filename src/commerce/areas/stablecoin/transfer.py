@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from commerce.areas.identity import account as accounts
+from commerce.areas.identity import spending
 from commerce.areas.stablecoin import limit, wallet
 from commerce.areas.stablecoin.transaction import TransactionSummary, summary
 from commerce.books import chart, stablecoin
@@ -93,6 +94,7 @@ def needs(needs: Needs, caller: Caller, params: CreateTransfer) -> None:
     wallet.need_own(needs, caller, params.sender)
     wallet.need(needs, caller, params.recipient)
     limit.need(needs, caller)
+    spending.need(needs, caller)
     needs.balance(chart.fees_network(caller.livemode))
 
 
@@ -122,6 +124,7 @@ def transfer(tx: Tx, params: CreateTransfer) -> Transfer:
     require_ssusd(params.currency)
     wallet.refuse_blocked(sender, recipient)
     amount, fee = params.amount, NETWORK_FEE
+    spending.use(tx, amount, recipient.address)
     limit.use(tx, account, amount)
     payer = wallet.available(sender)
     available = tx.balance(payer)

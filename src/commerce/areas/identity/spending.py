@@ -1,0 +1,60 @@
+"""Spending: the money that a key with limits moves, counted where it moves."""
+
+from __future__ import annotations
+
+from commerce.areas.identity.api_key import TABLE, ApiKey
+from commerce.areas.identity.key_limit import FIELDS, ceiling
+from commerce.engine.overlay import Needs
+from commerce.engine.tx import Caller, Tx
+from commerce.kernel.currency import SSUSD
+from commerce.kernel.errors import ApiError
+from commerce.kernel.money import Money
+from commerce.ledger.cap import Cap, CapReached
+
+
+def _cap(
+    meter: str, livemode: bool, *, daily: int | None = None, lifetime: int | None = None
+) -> Cap:
+    """A meter's cap; the account whose cap it is stands in the meter's name."""
+    account, _, key = meter.partition(":")
+    return Cap(account, livemode, f"key:{key}", daily=daily, total=lifetime)
+
+
+def need(needs: Needs, caller: Caller) -> None:
+    """The rows that `use` reads: none for a key without limits."""
+    if caller.meter is not None:
+        needs.row(TABLE.key, (caller.key_owner, caller.livemode, caller.key))
+        needs.cap(_cap(caller.meter, caller.livemode))
+
+
+def use(
+    tx: Tx, amount: Money, recipient: str | None, *, param: str = "amount", to: str = "to"
+) -> None:
+    """Count an amount, without its fees, against the limits of the key that moves it.
+
+    `recipient` is the address that gets it; None is a bank account, which no list of recipients
+    names. `param` and `to` are the parameters that a refusal blames for the amount and for the
+    recipient. Days are UTC. Raises `limit_exceeded`, saying which limit and what is left.
+    """
+    caller = tx.caller
+    if caller.meter is None or caller.key is None:
+        return
+    key = tx.get(ApiKey, caller.key, account=caller.key_owner)
+    if key.recipients is not None and recipient not in key.recipients:
+        what = "a bank account" if recipient is None else f"'{recipient}'"
+        message = f"This key may send to its own list of recipients only, which lacks {what}."
+        raise ApiError("limit_exceeded", message, param=to)
+    most, daily, lifetime = (ceiling(key.limits, name) for name in FIELDS)
+    if most is not None and amount.minor > most:
+        raise _exceeded("per transaction", most, most, param)
+    assert key.meter is not None
+    try:
+        tx.use(_cap(key.meter, caller.livemode, daily=daily, lifetime=lifetime), amount.minor)
+    except CapReached as reached:
+        raise _exceeded(reached.window, reached.ceiling, reached.left, param) from None
+
+
+def _exceeded(window: str, ceiling: int, left: int, param: str) -> ApiError:
+    most, rest = Money(ceiling, SSUSD).text, Money(left, SSUSD).text
+    message = f"This key's limit of {most} ssUSD {window} would be exceeded; {rest} ssUSD is left."
+    return ApiError("limit_exceeded", message, param=param)

@@ -1,0 +1,116 @@
+"""What commands share: their options, the product beside a server, and how things are shown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from commerce import log
+from commerce.app import App
+from commerce.areas.identity.account import Account
+from commerce.installation import ServerError, database_url, running_app
+from commerce.kernel.errors import ApiError
+from commerce.resource.operation import encode
+from commerce.resource.parameter import decode
+from commerce.settings import Settings
+from commerce.store.table import Filter, Page
+
+PIPED_WIDTH = 1000
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The server's folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Mode = Annotated[str, typer.Option("--mode", help="test or live.")]
+
+
+def read_settings(**given: Any) -> Settings:
+    """The settings of this environment, with what options give."""
+    return Settings.load(os.environ, **given)
+
+
+def livemode_of(mode: str) -> bool:
+    """Which mode an option names. Raises `ServerError`."""
+    if mode not in {"test", "live"}:
+        raise ServerError("the mode is test or live")
+    return mode == "live"
+
+
+def convert(type_: type[Any], given: dict[str, Any]) -> Any:
+    """Options as the parameters of a verb. Raises `ServerError`."""
+    try:
+        return msgspec.convert(given, type_, dec_hook=decode)
+    except msgspec.ValidationError as error:
+        raise ServerError(str(error)) from None
+
+
+def with_app(data_dir: Path | None, work: Callable[[App], Any]) -> Any:
+    """Do something with the product, beside a server that may be running."""
+    settings = read_settings(data_dir=data_dir)
+    log.configure(settings.log_level, settings.log_format)
+
+    async def run() -> Any:
+        async with running_app(settings, database_url(settings), settings.base_url or "") as app:
+            return await work(app)
+
+    return asyncio.run(run())
+
+
+def operate(
+    data_dir: Path | None, verb: Callable[..., Any], params: Any, account: str, *, livemode: bool
+) -> Any:
+    """Run a verb as the operator, on behalf of an account."""
+    return with_app(
+        data_dir, lambda app: app.operate(verb, params, account=account, livemode=livemode)
+    )
+
+
+def page_of(data_dir: Path | None, noun: Any, filters: list[Filter], *, limit: int) -> list[Any]:
+    """The newest objects of a noun, of all accounts unless a filter names one."""
+    spec = noun.__noun__
+    page = Page(spec.table, filters, ("created", "id"), limit)
+    rows = with_app(data_dir, lambda app: app.store.page(page))
+    return [spec.thing(row) for row in rows]
+
+
+def require_account(data_dir: Path | None, account: str, *, livemode: bool) -> None:
+    """See that there is such an account. Raises `resource_missing`."""
+    filters = [Filter("account", "=", account), Filter("livemode", "=", livemode)]
+    if not page_of(data_dir, Account, filters, limit=1):
+        raise ApiError("resource_missing", f"No such account: '{account}'.")
+
+
+def show(thing: Any, *, as_json: bool) -> None:
+    """Print an object: as JSON, or a member a line."""
+    text = encode(thing).decode()
+    if as_json:
+        print(text)
+        return
+    for name, value in json.loads(text).items():
+        print(f"{name:14} {value if isinstance(value, str) else json.dumps(value)}")
+
+
+def show_all(things: list[Any], columns: tuple[str, ...], *, as_json: bool) -> None:
+    """Print objects: as a JSON array, or a line each."""
+    shown = [json.loads(encode(thing)) for thing in things]
+    if as_json:
+        print(json.dumps(shown))
+        return
+    print_table(columns, [[str(each[column] or "") for column in columns] for each in shown])
+
+
+def print_table(columns: tuple[str, ...], rows: list[list[str]]) -> None:
+    """Print cells whole, since they are there to be copied; to a program, each row in one line."""
+    table = Table(*(Column(column, overflow="fold") for column in columns))
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
