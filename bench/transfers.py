@@ -137,13 +137,13 @@ def measure_limits(run: Run, server: Server, wallets: Path, url: str) -> None:
     with serving(data_dir.with_name("unlimited"), environment) as other:
         other.postmaster = server.postmaster
         pairs = [(LIMITED, server), (UNLIMITED, other)]
-        for turn in range(LIMITS_ROUNDS):
-            rounds.append(
-                {
-                    name: measured(run, name, each, wallets, url, "uniform", CONNECTIONS)
-                    for name, each in pairs[:: -1 if turn % 2 else 1]
-                }
-            )
+        rounds += [
+            {
+                name: measured(run, name, each, wallets, url, "uniform", CONNECTIONS)
+                for name, each in pairs[:: -1 if turn % 2 else 1]
+            }
+            for turn in range(LIMITS_ROUNDS)
+        ]
     rounds.sort(key=limits_ratio)
     run.limits_ratios = [limits_ratio(each) for each in rounds]
     run.measured |= rounds[len(rounds) // 2]

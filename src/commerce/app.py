@@ -29,12 +29,12 @@ from commerce.engine.overlay import Directory
 from commerce.engine.tx import Caller, Means, Tx
 from commerce.http import openapi
 from commerce.http.acting import Connections
-from commerce.http.address_limit import Addresses
 from commerce.http.asgi import Application, Page
 from commerce.http.auth import Authenticator, KeyRing
 from commerce.http.idempotency import state_view
+from commerce.http.limits.account import PLANS, Limiter, Limits
+from commerce.http.limits.address import Addresses
 from commerce.http.pipeline import Pipeline
-from commerce.http.rate_limit import PLANS, Limiter, Limits
 from commerce.http.request import Response
 from commerce.http.routes import Router
 from commerce.kernel.clock import Clock, SystemClock

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commerce.http import address_limit, rate_limit
-from commerce.http.address_limit import Addresses, network
-from commerce.http.rate_limit import PLANS, Fields, Limiter, Limits, Policy
+from commerce.http.limits import account as account_limit
+from commerce.http.limits import address as address_limit
+from commerce.http.limits.account import PLANS, Fields, Limiter, Limits, Policy
+from commerce.http.limits.address import Addresses, network
 from commerce.http.request import Request
 from commerce.kernel.errors import ApiError
 from commerce.store.memory import Memory
@@ -123,7 +124,7 @@ async def test_a_day_that_is_used_up_says_so_until_midnight() -> None:
 async def test_a_lease_that_was_not_used_does_not_count_for_the_day(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rate_limit, "LEASE_NANOSECONDS", NANOSECONDS // 50)
+    monkeypatch.setattr(account_limit, "LEASE_NANOSECONDS", NANOSECONDS // 50)
     memory = stopped(Memory())
     one, two = (limiter_of(memory, Limits(1_000, 2_000, 30)) for _ in range(2))
     assert await outcomes(one, 5) == {TAKEN: 5}
@@ -148,7 +149,7 @@ async def test_a_process_that_is_killed_loses_its_lease_and_no_more() -> None:
     killed = limiter_of(memory, limits)
     assert await outcomes(killed, 5) == {TAKEN: 5}
     after = limiter_of(memory, limits)
-    lease = rate_limit.Policy(limits).lease
+    lease = account_limit.Policy(limits).lease
     assert await outcomes(after, 30) == {TAKEN: 30 - lease, "daily_limit_exceeded": lease}
 
 
@@ -245,7 +246,7 @@ async def test_a_plan_that_changes_while_it_is_looked_up_is_looked_up_again() ->
 
 
 async def test_only_so_many_accounts_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limit, "REMEMBERED_MAX", 10)
+    monkeypatch.setattr(account_limit, "REMEMBERED_MAX", 10)
     limiter = limiter_of(Memory(), PLANS["enterprise"])
     for number in range(100):
         assert await outcome(limiter, f"acct_{number}") == TAKEN
@@ -255,7 +256,7 @@ async def test_only_so_many_accounts_are_remembered(monkeypatch: pytest.MonkeyPa
 async def test_more_than_one_statement_takes_are_asked_for_in_turns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rate_limit, "ASKS_AT_ONCE_MAX", 10)
+    monkeypatch.setattr(account_limit, "ASKS_AT_ONCE_MAX", 10)
     memory = Memory()
     steps = counted(memory)
     limiter = limiter_of(memory, PLANS["free"])

@@ -14,8 +14,8 @@ import pytest
 from commerce.app import App
 from commerce.areas.identity import account
 from commerce.areas.identity.account import Plan, RateLimit
-from commerce.http import rate_limit
-from commerce.http.rate_limit import PLANS, Limiter, Limits
+from commerce.http.limits import account as account_limit
+from commerce.http.limits.account import PLANS, Limiter, Limits
 from commerce.http.request import Request
 from commerce.kernel.errors import ApiError
 from commerce.settings import Settings
@@ -323,6 +323,6 @@ async def test_switched_off_nobody_is_limited_or_told(stage: Stage) -> None:
 
 
 async def test_leases_are_for_rates_of_a_hundred_a_second_and_more() -> None:
-    leases = {name: rate_limit.Policy(limits).lease for name, limits in PLANS.items()}
+    leases = {name: account_limit.Policy(limits).lease for name, limits in PLANS.items()}
     assert leases == {"free": 0, "starter": 2, "growth": 20, "enterprise": 400}
-    assert rate_limit.Policy(Limits(99, 1_000, None)).lease == 0
+    assert account_limit.Policy(Limits(99, 1_000, None)).lease == 0

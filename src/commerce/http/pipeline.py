@@ -15,10 +15,10 @@ from commerce.engine.overlay import Needs
 from commerce.engine.tx import Caller, Tx
 from commerce.http import idempotency, params, transport
 from commerce.http.acting import Connections
-from commerce.http.address_limit import Addresses
 from commerce.http.auth import Authenticator, KeyRing
 from commerce.http.body import parse_json
-from commerce.http.rate_limit import Limiter
+from commerce.http.limits.account import Limiter
+from commerce.http.limits.address import Addresses
 from commerce.http.request import Request, Response
 from commerce.http.routes import Match, Router
 from commerce.kernel.errors import ApiError

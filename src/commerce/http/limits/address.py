@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from itertools import islice
 
-from commerce.http.rate_limit import Limits, Policy, Refused
+from commerce.http.limits.account import Limits, Policy, Refused
 from commerce.http.request import Request
 
 REMEMBERED_MAX = 100_000
