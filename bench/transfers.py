@@ -138,12 +138,9 @@ def measure_limits(run: Run, server: Server, wallets: Path, url: str) -> None:
         other.postmaster = server.postmaster
         pairs = [(LIMITED, server), (UNLIMITED, other)]
         for turn in range(LIMITS_ROUNDS):
-            rounds.append(
-                {
-                    name: measured(run, name, each, wallets, url, "uniform", CONNECTIONS)
-                    for name, each in pairs[:: -1 if turn % 2 else 1]
-                }
-            )
+            order = pairs[:: -1 if turn % 2 else 1]
+            found = [measured(run, *pair, wallets, url, "uniform", CONNECTIONS) for pair in order]
+            rounds.append({name: each for (name, _), each in zip(order, found, strict=True)})
     rounds.sort(key=limits_ratio)
     run.limits_ratios = [limits_ratio(each) for each in rounds]
     run.measured |= rounds[len(rounds) // 2]
