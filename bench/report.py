@@ -160,7 +160,9 @@ def targets(run: Run) -> Iterator[Target]:
     if uniform and naive:
         yield Target("uniform ÷ batch of one", uniform / naive, least=8)
     if run.limits_ratios:
-        yield Target("rate limits on ÷ off, median", median(run.limits_ratios), least=0.95)
+        spread = f"{min(run.limits_ratios):.2f} to {max(run.limits_ratios):.2f}"
+        name = f"rate limits on ÷ off, median of {spread}"
+        yield Target(name, median(run.limits_ratios), least=0.95)
     for name, measured in run.measured.items():
         yield from latency_targets(name, measured)
     if not {"uniform", "hot", "one"}.isdisjoint(run.measured):

@@ -137,13 +137,10 @@ def measure_limits(run: Run, server: Server, wallets: Path, url: str) -> None:
     with serving(data_dir.with_name("unlimited"), environment) as other:
         other.postmaster = server.postmaster
         pairs = [(LIMITED, server), (UNLIMITED, other)]
-        rounds += [
-            {
-                name: measured(run, name, each, wallets, url, "uniform", CONNECTIONS)
-                for name, each in pairs[:: -1 if turn % 2 else 1]
-            }
-            for turn in range(LIMITS_ROUNDS)
-        ]
+        for turn in range(LIMITS_ROUNDS):
+            order = pairs[:: -1 if turn % 2 else 1]
+            found = [measured(run, *pair, wallets, url, "uniform", CONNECTIONS) for pair in order]
+            rounds.append({name: each for (name, _), each in zip(order, found, strict=True)})
     rounds.sort(key=limits_ratio)
     run.limits_ratios = [limits_ratio(each) for each in rounds]
     run.measured |= rounds[len(rounds) // 2]
