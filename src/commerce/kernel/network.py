@@ -8,12 +8,21 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 IpAddress = IPv4Address | IPv6Address
 
 
-@lru_cache(65_536)
+LENGTH_MAX = 80
+"""The longest address there is has a zone and a port behind it."""
+
+
 def parse_address(text: str) -> IpAddress | None:
     """Read an address, its port left out; None for what is none.
 
     An IPv4 address that is written as an IPv6 one is the IPv4 address.
     """
+    # The length goes first, so that the cache below holds no long text.
+    return _parsed(text) if len(text) <= LENGTH_MAX else None
+
+
+@lru_cache(65_536)
+def _parsed(text: str) -> IpAddress | None:
     text = text.strip().strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -48,6 +57,8 @@ class Networks:
         return cls(*(each.strip() for each in text.split(",")))
 
     def __contains__(self, address: object) -> bool:
+        if not isinstance(address, IPv4Address | IPv6Address):
+            return False
         return any(address in network for network in self._networks)
 
     def __bool__(self) -> bool:
