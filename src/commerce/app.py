@@ -42,6 +42,7 @@ from commerce.ledger.account import BALANCE
 from commerce.ledger.cap import CAP
 from commerce.ledger.directory import ADDRESS
 from commerce.ledger.entry import ENTRY, TRANSACTION
+from commerce.resource.expansion import Expander
 from commerce.resource.reading import Reader
 from commerce.resource.registry import Registry
 from commerce.settings import Settings
@@ -108,6 +109,7 @@ class App:
             self.engine,
             self.reader,
             settings.body_size_max,
+            Expander(self.registry.nouns),
         )
         self.http = Application(
             pipeline,
