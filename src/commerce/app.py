@@ -46,6 +46,7 @@ from commerce.ledger.account import BALANCE
 from commerce.ledger.cap import CAP
 from commerce.ledger.directory import ADDRESS
 from commerce.ledger.entry import ENTRY, TRANSACTION
+from commerce.resource.expansion import Expander
 from commerce.resource.reading import Reader
 from commerce.resource.registry import Registry
 from commerce.settings import Settings
@@ -118,6 +119,7 @@ class App:
             self.limiter,
             Addresses(settings.address_rate) if limited else None,
             Connections(lambda *account_: account.parent_of(self.reader, *account_)),
+            Expander(self.registry.nouns),
         )
         self.http = Application(
             pipeline,

@@ -9,6 +9,7 @@ PostgreSQL, and so is outliving the process.
 from __future__ import annotations
 
 import asyncio
+import json
 import operator
 import time
 from collections import defaultdict
@@ -45,6 +46,7 @@ _COMPARE: dict[str, Callable[..., bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     "in": lambda value, values: value in values,
+    "@>": lambda value, held: json.loads(held).items() <= json.loads(value).items(),
 }
 
 

@@ -116,7 +116,10 @@ class Writing(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """A condition on one column: the operator is one of `=`, `<>`, `in`, `>`, `>=`, `<`, `<=`."""
+    """A condition on one column: the operator is one of `=`, `<>`, `in`, `>`, `>=`, `<`, `<=`.
+
+    `@>` is of a `jsonb` object, that it holds the members of the value, which is JSON as well.
+    """
 
     column: str
     operator: str
