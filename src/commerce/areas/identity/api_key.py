@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -37,6 +37,8 @@ _CHECK_LENGTH = 6
 )
 class ApiKey(Noun, tag="api_key", frozen=True, kw_only=True):
     """A key to the API, of one account and one mode."""
+
+    emits: ClassVar = ("api_key.created", "api_key.updated", "api_key.revoked")
 
     type: KeyType
     """What the key may do: everything (`secret`), next to nothing (`public`), or its scopes."""

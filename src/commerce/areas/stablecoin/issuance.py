@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -74,6 +74,8 @@ class IssuanceReserve(Part, frozen=True, kw_only=True):
 )
 class Issuance(Noun, tag="stablecoin_issuance", frozen=True, kw_only=True):
     """ssUSD minted to a wallet."""
+
+    emits: ClassVar = ("stablecoin.issued",)
 
     amount: Money
     """How much was minted."""

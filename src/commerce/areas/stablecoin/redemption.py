@@ -41,6 +41,7 @@ Words = Annotated[str, msgspec.Meta(max_length=256)]
 class Redemption(Noun, tag="stablecoin_redemption", frozen=True, kw_only=True):
     """ssUSD burned, and the dollars owed for it."""
 
+    emits: ClassVar = ("stablecoin.redeemed",)
     lifecycle: ClassVar = Lifecycle(
         "stablecoin_redemption",
         """
