@@ -1,227 +1,152 @@
-"""The OpenAPI 3.1 document, read off the registry."""
+"""The OpenAPI 3.1 document as a whole."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any, get_args, get_type_hints
+from collections.abc import Mapping
+from typing import Any
 
-import msgspec
-
-from commerce.kernel.docstring import field_docs
-from commerce.kernel.errors import ROWS
+from commerce.http.openapi import parameter, response, schema
 from commerce.kernel.version import API_VERSION
-from commerce.resource.listing import LIMIT_DEFAULT, LIMIT_MAX, filter_names
-from commerce.resource.noun import Noun, Spec
-from commerce.resource.operation import Operation
-from commerce.resource.parameter import Amount, Dollars, Moment
+from commerce.resource.access import SCOPES
+from commerce.resource.event_type import catalogue
+from commerce.resource.exchange import Shown
 from commerce.resource.registry import Endpoint, Registry
 
-REFERENCE = "#/components/schemas/{name}"
-_DECIMAL = {"type": "string", "examples": ["100.00"]}
-_CUSTOM: dict[str, dict[str, Any]] = {
-    "Money": {**_DECIMAL, "description": "A decimal string in major units."},
-    "Dollars": {"oneOf": [_DECIMAL, {"type": "number"}]},
-    "Amount": {
-        "oneOf": [
-            _DECIMAL,
-            {"type": "number"},
-            {
-                "type": "object",
-                "required": ["denom", "amount"],
-                "properties": {
-                    "denom": {"const": "ssusd"},
-                    "amount": {"type": "string", "pattern": "^[0-9]+$"},
-                },
-                "additionalProperties": False,
-            },
-        ]
-    },
-    "Moment": {
-        "oneOf": [{"type": "integer"}, {"type": "string", "description": "ISO 8601"}],
-    },
-}
+_SINGULAR = {"account": "accounts"}
+_INTRODUCTION = """A JSON API over a double-entry ledger. Send your key as \
+`Authorization: Bearer <key>`; send an `Idempotency-Key` with whatever must happen once."""
 
 
-def document(registry: Registry, base_url: str) -> dict[str, Any]:
-    """The whole document."""
-    operations = registry.operations
-    types = [
-        *(noun for noun in registry.nouns),
-        *(operation.returns for operation in operations),
-        *(operation.params for operation in operations),
-    ]
-    _, schemas = msgspec.json.schema_components(
-        list(dict.fromkeys(types)), ref_template=REFERENCE, schema_hook=_schema
-    )
-    _describe(schemas, types)
-    schemas["error"] = _error_schema()
+def document(
+    registry: Registry, base_url: str, examples: Mapping[str, Shown] | None = None
+) -> dict[str, Any]:
+    """The whole document; examples are by their endpoint's name."""
+    schemas = schema.components(registry.nouns, registry.operations)
+    schemas["error"] = response.error_schema()
     paths: dict[str, dict[str, Any]] = {}
+    groups: dict[str, None] = {}
     for endpoint, path in registry.endpoints():
-        item = paths.setdefault(f"/v1{path}", {})
-        item[endpoint.method.lower()] = _operation(endpoint, path, schemas)
+        shown = (examples or {}).get(endpoint.name)
+        described = _operation(endpoint, path, schemas, shown)
+        paths.setdefault(f"/v1{path}", {})[endpoint.method.lower()] = described
+        groups[described["tags"][0]] = None
+    for endpoint, path in registry.endpoints():
+        if path != endpoint.path:
+            _mark_alias(paths, endpoint, path)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Commerce Network API", "version": API_VERSION},
+        "info": {
+            "title": "Commerce Network API",
+            "version": API_VERSION,
+            "description": _INTRODUCTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
         "servers": [{"url": base_url}],
+        "externalDocs": {"url": f"{base_url}/docs"},
         "security": [{"key": []}],
+        "tags": [{"name": name} for name in sorted(groups)],
         "paths": paths,
+        "webhooks": _webhooks(registry),
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "parameters": parameter.COMPONENTS,
+            "headers": response.HEADERS,
+            "securitySchemes": {"key": _security()},
         },
     }
 
 
-def _schema(type_: type[Any]) -> dict[str, Any]:
-    if type_.__name__ in _CUSTOM:
-        return _CUSTOM[type_.__name__]
-    if issubclass(type_, (Amount, Dollars, Moment)):
-        return _CUSTOM[type_.__mro__[1].__name__]
-    return {"description": type_.__name__}
-
-
-def _describe(schemas: dict[str, Any], types: Sequence[type[Any]]) -> None:
-    """Add the docstrings under fields, and leave out what is hidden."""
-    for cls in _with_parts(types):
-        properties = schemas.get(cls.__name__, {}).get("properties", {})
-        docs = field_docs(cls)
-        for field, shown in zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True):
-            if field in docs and shown in properties:
-                properties[shown] = {**properties[shown], "description": docs[field]}
-        spec = vars(cls).get("__noun__")
-        if isinstance(spec, Spec):
-            for name in spec.hidden:
-                properties.pop(name, None)
-            schemas[cls.__name__]["required"] = list(properties)
-
-
-def _with_parts(types: Sequence[type[Any]]) -> list[type[Any]]:
-    """Structs, and the structs that their fields are made of."""
-    found: dict[type[Any], None] = {}
-    waiting = list(types)
-    while waiting:
-        cls = waiting.pop()
-        if cls not in found:
-            found[cls] = None
-            hints = get_type_hints(cls).values()
-            inner = [part for hint in hints for part in (hint, *get_args(hint))]
-            waiting += [part for part in inner if _is_struct(part)]
-    return list(found)
-
-
-def _is_struct(part: Any) -> bool:
-    """Whether a type is a msgspec struct."""
-    return isinstance(part, type) and issubclass(part, msgspec.Struct)
-
-
-def _operation(endpoint: Endpoint, path: str, schemas: dict[str, Any]) -> dict[str, Any]:
-    names = re.findall(r"{(\w+)}", path)
-    described: dict[str, Any] = {
-        "operationId": _operation_id(endpoint, path),
-        "parameters": [_path_parameter(name) for name in names],
-        "responses": _responses(endpoint),
+def _security() -> dict[str, Any]:
+    return {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A secret key may do everything its account may; a restricted key what its"
+        " scopes say (`x-scope` of each operation).",
+        "x-scopes": list(SCOPES),
     }
-    if path != endpoint.path:
-        described["summary"] = f"The same as `{endpoint.name}`."
-    if endpoint.access.scope:
-        described["x-scope"] = endpoint.access.scope
-    operation = endpoint.operation
-    if operation is not None:
-        described.setdefault("summary", operation.summary.partition("\n")[0])
-        described["description"] = operation.summary
-        _parameters(described, operation, names, schemas)
-    elif endpoint.noun is not None:
-        _reading(described, endpoint, endpoint.noun)
-    return described
 
 
-def _operation_id(endpoint: Endpoint, path: str) -> str:
+def operation_id(endpoint: Endpoint, path: str) -> str:
+    """The name of an operation at one of its paths."""
     return re.sub(r"\W+", "_", f"{endpoint.method.lower()}{path}").strip("_")
 
 
-def _path_parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+def group(path: str) -> str:
+    """The group that a path belongs to: its first segment."""
+    first = path.split("/")[1]
+    return _SINGULAR.get(first, first)
 
 
-def _parameters(
-    described: dict[str, Any], operation: Operation, path: list[str], schemas: dict[str, Any]
-) -> None:
-    schema = schemas[operation.params.__name__]
-    rest = {name: each for name, each in schema.get("properties", {}).items() if name not in path}
-    required = [name for name in schema.get("required", []) if name not in path]
-    if operation.read is not None:
-        described["parameters"] += [
-            {"name": name, "in": "query", "required": name in required, "schema": each}
-            for name, each in rest.items()
-        ]
-        return
-    key = {"type": "string", "minLength": 1, "maxLength": 255}
-    described["parameters"].append({"name": "Idempotency-Key", "in": "header", "schema": key})
-    body = {
-        "type": "object",
-        "properties": rest,
-        "required": required,
-        "additionalProperties": False,
+def _operation(
+    endpoint: Endpoint, path: str, schemas: dict[str, Any], shown: Shown | None
+) -> dict[str, Any]:
+    summary, description = _words(endpoint)
+    call = None if shown is None else shown.call
+    described: dict[str, Any] = {
+        "operationId": operation_id(endpoint, path),
+        "tags": [group(endpoint.path)],
+        "summary": summary,
+        "description": description,
+        "parameters": parameter.parameters(endpoint, path, schemas),
     }
-    described["requestBody"] = {
-        "required": bool(required),
-        "content": {"application/json": {"schema": body}},
-    }
+    if endpoint.access.scope:
+        described["x-scope"] = endpoint.access.scope
+    if endpoint.kind == "verb":
+        assert endpoint.operation is not None
+        example = None if call is None else call.body or {}
+        described["requestBody"] = parameter.body(endpoint.operation, path, schemas, example)
+    described["responses"] = response.responses(
+        endpoint, call and call.status, call and call.answer
+    )
+    return described
 
 
-def _reading(described: dict[str, Any], endpoint: Endpoint, noun: type[Noun]) -> None:
-    spec = noun.__noun__
+def _words(endpoint: Endpoint) -> tuple[str, str]:
+    """The summary and the description."""
+    if endpoint.operation is not None:
+        text = endpoint.operation.summary
+        lines = [" ".join(part.split()) for part in text.split("\n\n")]
+        return lines[0], "\n\n".join(lines)
+    assert endpoint.noun is not None
+    spec = endpoint.noun.__noun__
+    name = spec.name.replace("_", " ")
+    about = " ".join((endpoint.noun.__doc__ or "").partition("\n\n")[0].split())
     if endpoint.kind == "retrieve":
-        described["summary"] = f"Retrieve one {spec.name}."
-        return
-    described["summary"] = f"List {spec.name} objects, newest first."
-    limit = {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT}
-    described["parameters"] += [{"name": "limit", "in": "query", "schema": limit}]
-    described["parameters"] += [
-        {"name": name, "in": "query", "schema": {"type": "string"}}
-        for name in ("starting_after", "ending_before", *filter_names(spec))
-    ]
+        return f"Retrieve one {name}.", about
+    return f"List {name} objects, newest first.", about
 
 
-def _responses(endpoint: Endpoint) -> dict[str, Any]:
-    error = {"$ref": REFERENCE.format(name="error")}
-    responses: dict[str, Any] = {
-        "default": {
-            "description": "An error.",
-            "content": {"application/json": {"schema": error}},
+def _mark_alias(paths: dict[str, dict[str, Any]], endpoint: Endpoint, path: str) -> None:
+    """Say of a path that it is another's alias, and the other way round."""
+    method = endpoint.method.lower()
+    documented = paths[f"/v1{endpoint.path}"][method]
+    alias = paths[f"/v1{path}"][method]
+    documented.setdefault("x-aliases", []).append(f"{endpoint.method} /v1{path}")
+    alias["x-alias-of"] = documented["operationId"]
+    alias["summary"] = f"The same as `{endpoint.method} /v1{endpoint.path}`."
+
+
+def _webhooks(registry: Registry) -> dict[str, Any]:
+    """Every event type there is, with what it carries."""
+    event = next(noun for noun in registry.nouns if noun.__noun__.name == "event")
+    return {
+        type_: {
+            "post": {
+                "operationId": f"on_{re.sub(r'[^a-z0-9]+', '_', type_)}",
+                "tags": ["events"],
+                "summary": f"`{type_}`: {noun.__noun__.name.replace('_', ' ')}.",
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": _payload(event, type_, noun)}},
+                },
+                "responses": {"200": {"description": "Taken; any 2xx will do."}},
+            }
         }
+        for type_, noun in sorted(catalogue(registry.nouns).items())
     }
-    returns = endpoint.noun or (endpoint.operation.returns if endpoint.operation else None)
-    assert returns is not None
-    schema: dict[str, Any] = {"$ref": REFERENCE.format(name=returns.__name__)}
-    if endpoint.kind == "list":
-        schema = {
-            "type": "object",
-            "required": ["object", "url", "has_more", "data"],
-            "properties": {
-                "object": {"const": "list"},
-                "url": {"type": "string"},
-                "has_more": {"type": "boolean"},
-                "data": {"type": "array", "items": schema},
-            },
-        }
-    good = {"description": "Success.", "content": {"application/json": {"schema": schema}}}
-    responses["200"] = good
-    if endpoint.method == "POST":
-        responses["201"] = {**good, "description": "A new object."}
-    return responses
 
 
-def _error_schema() -> dict[str, Any]:
-    member = {"type": ["string", "null"]}
-    properties = {
-        "type": {"enum": sorted({row.type for row in ROWS})},
-        "code": {"enum": sorted({row.code for row in ROWS})},
-        "message": {"type": "string"},
-        "param": member,
-        "doc_url": {"type": "string"},
-        "request_id": {"type": "string"},
-    }
-    inner = {"type": "object", "required": list(properties), "properties": properties}
-    return {"type": "object", "required": ["error"], "properties": {"error": inner}}
+def _payload(event: type[Any], type_: str, noun: type[Any]) -> dict[str, Any]:
+    about = {"data": {"properties": {"object": schema.reference(noun)}}, "type": {"const": type_}}
+    return {"allOf": [schema.reference(event), {"properties": about}]}
