@@ -20,11 +20,13 @@ from commerce import log
 from commerce.app import App
 from commerce.areas.identity import account as accounts
 from commerce.areas.identity import api_key as api_keys
+from commerce.handbook import write_pages
 from commerce.installation import (
     ServerError,
     apply_migrations,
     connected,
     database_url,
+    handbook,
     running_app,
 )
 from commerce.kernel.errors import ApiError
@@ -52,6 +54,8 @@ cli = typer.Typer(
 accounts_cli = typer.Typer(no_args_is_help=True, help="Accounts, their plans and capabilities.")
 keys_cli = typer.Typer(no_args_is_help=True, help="API keys.")
 addresses_cli = typer.Typer(no_args_is_help=True, help="Blocking of addresses.")
+docs_cli = typer.Typer(no_args_is_help=True, help="The reference pages.")
+cli.add_typer(docs_cli, name="docs")
 cli.add_typer(accounts_cli, name="accounts")
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(addresses_cli, name="addresses")
@@ -73,7 +77,10 @@ def serve_command(
 
 def _announce(base_url: str, sandbox: Path) -> None:
     print(f"Commerce Network is ready at {base_url}")
-    print(f"Specification: {base_url}/openapi.json   Errors: {base_url}/docs/errors", flush=True)
+    print(
+        f"Reference and guides: {base_url}/docs   Specification: {base_url}/openapi.json",
+        flush=True,
+    )
     if sandbox.exists():
         print(f"Sandbox account and keys: {sandbox}", flush=True)
 
@@ -112,6 +119,21 @@ def verify_command(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         print(report.summary)
     if report.findings:
         raise typer.Exit(EXIT_WRONG)
+
+
+@cli.command("openapi")
+def openapi_command() -> None:
+    """Print the OpenAPI document, as /openapi.json serves it."""
+    print(asyncio.run(handbook(_settings()).document()).decode())
+
+
+@docs_cli.command("build")
+def build_docs(
+    out: Annotated[Path, typer.Option(help="The folder to write them to.")],
+) -> None:
+    """Write the pages of the reference and the OpenAPI document as files."""
+    written = asyncio.run(write_pages(handbook(_settings()), out))
+    print(f"{written} files in {out}")
 
 
 @cli.command("settings")

@@ -95,13 +95,10 @@ class Rehearsal:
         call = await scene.send(endpoint.name, params, key)
         return Shown(tuple(scene.setup), call, self._wallets.own)
 
-    async def _params(
-        self, endpoint: Endpoint, scene: _Scene
-    ) -> tuple[dict[str, Any], str | None]:
+    async def _params(self, endpoint: Endpoint, scene: _Scene) -> tuple[dict[str, Any], str | None]:
         operation = endpoint.operation
         if operation is not None and operation.example is not None:
-            params = dict(await operation.example(scene))
-            return params, scene.name() if operation.run is not None else None
+            return dict(await operation.example(scene)), None
         if endpoint.kind == "retrieve":
             return {"id": await self._one(endpoint, scene)}, None
         names = re.findall(r"{(\w+)}", endpoint.path)

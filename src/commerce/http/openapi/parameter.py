@@ -8,8 +8,13 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from commerce.http.idempotency import LENGTH_MAX
 from commerce.kernel.money import Money
 from commerce.kernel.version import API_VERSION
-from commerce.resource.listing import LIMIT_DEFAULT, LIMIT_MAX, OPERATORS, TEXT_LENGTH_MAX
-from commerce.resource.listing import filter_names
+from commerce.resource.listing import (
+    LIMIT_DEFAULT,
+    LIMIT_MAX,
+    OPERATORS,
+    TEXT_LENGTH_MAX,
+    filter_names,
+)
 from commerce.resource.noun import Noun, Ref, Spec, _bare
 from commerce.resource.operation import Operation
 from commerce.resource.registry import Endpoint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import re
 from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -66,10 +66,18 @@ def _of_operation(operation: Operation) -> set[str]:
         found |= reachable([decode, Amount.parse, Amount.coin]) | {"amount_invalid"}
     if Moment in parts:
         found.add("parameter_invalid")
-    fields = msgspec.structs.fields(operation.params)
-    if any(field.required for field in fields) or len(parts) > len(fields):
+    names = re.findall(r"{(\w+)}", operation.path)
+    if any(_is_needed(part, names) for part in parts):
         found.add("parameter_missing")
     return found
+
+
+def _is_needed(part: Any, names: list[str]) -> bool:
+    """Whether a struct has a field that must be sent, beside what stands in the path."""
+    if not (isinstance(part, type) and issubclass(part, msgspec.Struct)):
+        return False
+    fields = msgspec.structs.fields(part)
+    return any(field.required and field.encode_name not in names for field in fields)
 
 
 def _names_something(endpoint: Endpoint) -> bool:
@@ -139,9 +147,8 @@ def _named(function: FunctionType, code: CodeType) -> Iterator[Any]:
     """Whatever the names in a function may stand for: globals, members of modules, methods."""
     scope = [function.__globals__.get(name) for name in code.co_names]
     receivers = [type_ for name, type_ in _RECEIVERS.items() if name in code.co_varnames]
-    for type_ in (*_RECEIVERS.values(), Amount):
-        if function.__qualname__.startswith((f"{type_.__name__}.", "Money.")):
-            receivers.append(type_)
+    of = function.__qualname__.partition(".")[0]
+    receivers += [each for each in (Tx, Reading, Amount) if of in (each.__name__, "Money")]
     owners = [*receivers, *(part for part in scope if isinstance(part, ModuleType))]
     yield from scope
     for owner in owners:
