@@ -78,7 +78,7 @@ Result = TypeVar("Result")
 class App:
     """One process of the product: an engine, readers, and the HTTP application over them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the product is made of
         self,
         store: Store,
         settings: Settings,

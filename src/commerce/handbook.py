@@ -21,6 +21,7 @@ from commerce.web import reference
 from commerce.web.reference import Setting, Source
 
 _SECRET = re.compile(r"\b([spr]k_(?:test|live)_)[0-9A-Za-z]{20,}")
+_END = re.compile(r"\b([spr]k_(?:test|live)_…)[0-9A-Za-z]{4}\b")
 ROOT = "/v1"
 
 
@@ -117,7 +118,7 @@ def client(http: Callable[..., Awaitable[None]], key: str) -> Ask:
             sent.append(message)
 
         await http(scope, None, send)
-        text = _SECRET.sub(r"\1…", sent[1]["body"].decode())
+        text = _SECRET.sub(r"\1…", _END.sub(r"\1AbCd", sent[1]["body"].decode()))
         return int(sent[0]["status"]), json.loads(text)
 
     return ask
