@@ -15,7 +15,7 @@ from commerce.resource.parameter import Amount, Dollars, Moment
 
 REFERENCE = "#/components/schemas/{name}"
 _DECIMAL = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$", "examples": ["100.00"]}
-_NUMBER = {"type": "number", "exclusiveMinimum": 0}
+_NUMBER = {"type": "number", "exclusiveMinimum": 0, "maximum": 10**12}
 _COIN = {
     "type": "object",
     "required": ["denom", "amount"],
