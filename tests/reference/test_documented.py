@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 from pathlib import PurePosixPath
@@ -25,14 +26,14 @@ from tests.tidy import tree
 
 
 @pytest.fixture(scope="module")
-async def document() -> dict[str, Any]:
-    made: dict[str, Any] = msgspec.json.decode(await handbook(Settings()).document())
+def document() -> dict[str, Any]:
+    made: dict[str, Any] = msgspec.json.decode(asyncio.run(handbook(Settings()).document()))
     return made
 
 
 @pytest.fixture(scope="module")
-async def pages() -> dict[str, str]:
-    made = await handbook(Settings()).pages()
+def pages() -> dict[str, str]:
+    made = asyncio.run(handbook(Settings()).pages())
     return {path: body.decode() for path, body in made.items()}
 
 
@@ -166,7 +167,7 @@ def test_every_event_type_is_listed_with_what_it_carries(
     listed = catalogue(REGISTRY.nouns)
     assert document["webhooks"].keys() == listed.keys()
     for type_, noun in listed.items():
-        assert f"<code>{type_}</code>" in pages["/docs/events"]
+        assert f"<code>{type_}</code>" in pages["/docs/event-types"]
         content = document["webhooks"][type_]["post"]["requestBody"]["content"]
         carried = content["application/json"]["schema"]["allOf"][1]["properties"]["data"]
         assert carried["properties"]["object"]["$ref"].endswith(f"/{noun.__name__}")

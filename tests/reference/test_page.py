@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from html import unescape
@@ -26,8 +27,9 @@ ID = re.compile(r'\bid="([^"]*)"')
 
 
 @pytest.fixture(scope="module")
-async def pages() -> dict[str, str]:
-    made = await handbook(Settings(base_url="https://api.example.com")).pages()
+def pages() -> dict[str, str]:
+    settings = Settings(base_url="https://api.example.com")
+    made = asyncio.run(handbook(settings).pages())
     return {path: body.decode() for path, body in made.items()}
 
 
@@ -83,10 +85,12 @@ def test_every_operation_shows_a_curl(pages: dict[str, str]) -> None:
 
 
 def test_a_body_with_quotes_reaches_curl_as_it_is(tmp_path: Path) -> None:
-    body = {"to": "w1", "memo": "it's \"$HOME\" `x`"}
+    body = {"to": "w1", "memo": 'it\'s "$HOME" `x`'}
     call = Exchange("POST", "/x", body, None, 201, {})
     script = shell.script(Shown((), call, "w2"), "http://127.0.0.1:1")
-    (said,) = terminal.run([f"curl() {{ printf '%s' \"${{@: -1}}\"; }}; {script}"], tmp_path)
+    (said,) = terminal.run(
+        [f"curl() {{ printf '%s' \"${{@: -1}}\"; }}; {script}"], tmp_path, KEY="k"
+    )
     assert json.loads(said.text.strip()) == body
 
 

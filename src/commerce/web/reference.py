@@ -17,7 +17,7 @@ GUIDES = Path(__file__).with_name("guides")
 _FIXED = {
     "/docs": "Overview",
     "/docs/errors": "Errors",
-    "/docs/events": "Event types",
+    "/docs/event-types": "Event types",
     "/docs/settings": "Settings",
 }
 
@@ -60,7 +60,7 @@ def pages(source: Source) -> dict[str, bytes]:
     made: dict[str, tuple[str, str]] = {
         "/docs": ("Overview", _overview(document)),
         "/docs/errors": ("Errors", _errors()),
-        "/docs/events": ("Event types", _events(document)),
+        "/docs/event-types": ("Event types", _events(document)),
         "/docs/settings": ("Settings", _settings(source.settings)),
     }
     for group in _groups(document):
