@@ -39,6 +39,7 @@ class OneKey(Params, frozen=True, kw_only=True):
     """Which key."""
 
     key: Annotated[str, msgspec.Meta(max_length=LENGTH_MAX)]
+    """The idempotency key, as it was sent."""
 
 
 def read(

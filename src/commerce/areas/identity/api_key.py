@@ -88,6 +88,7 @@ class RollApiKey(Params, frozen=True, kw_only=True):
     """Which key to replace, and how long the old one lives on."""
 
     id: Id
+    """The id of the key to replace."""
     expires_in: Annotated[int, msgspec.Meta(ge=0, le=30 * 24 * 3600)] = 0
     """Seconds for which the old key goes on working; 0 revokes it at once."""
 
@@ -96,6 +97,7 @@ class OneApiKey(Params, frozen=True, kw_only=True):
     """Which key."""
 
     id: Id
+    """The key's id."""
 
 
 def _secret(type_: str, random: bytes, *, livemode: bool) -> str:

@@ -78,6 +78,7 @@ class VerifyDeposit(Params, frozen=True, kw_only=True):
     """A deposit that has been found in the bank."""
 
     id: Id
+    """The deposit's id."""
     account: Id | None = None
     """Whose deposit it is, if not your own."""
 

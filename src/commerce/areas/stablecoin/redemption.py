@@ -86,7 +86,9 @@ class RedeemCompliance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """What you say of the money."""
 
     purpose: Words | None = None
+    """What the dollars are for."""
     source_of_funds: Words | None = None
+    """Where the ssUSD came from."""
 
 
 class CreateRedemption(Params, frozen=True, kw_only=True):
