@@ -177,6 +177,7 @@ class App:
             "/healthz": healthz,
             "/readyz": readyz,
             "/openapi.json": specification,
+            "/docs/": reading("/docs"),
             **{path: reading(path) for path in self.handbook.paths()},
         }
 

@@ -44,6 +44,7 @@ async def test_every_page_is_served_whole_and_under_its_policy(
         assert reply.headers["content-security-policy"] == page.POLICY
         assert reply.headers["x-content-type-options"] == "nosniff"
         assert reply.body.endswith(b"</html>")
+    assert (await stage.send("GET", b"/docs/", [])).body.decode().endswith("</html>")
 
 
 def test_every_link_leads_to_a_page_and_a_place_on_it(pages: dict[str, str]) -> None:
@@ -95,7 +96,7 @@ def test_a_body_with_quotes_reaches_curl_as_it_is(tmp_path: Path) -> None:
 
 
 def test_each_curl_of_the_reference_runs(server: Server) -> None:
-    made = commerce("docs", "build", "--out", server.data_dir.with_name("site"), **base(server))
+    made = commerce("docs", "build", "--out", server.data_dir.with_name("site"), **address(server))
     assert made.status == 0, made.err
     site = server.data_dir.with_name("site")
     scripts = [
@@ -113,17 +114,17 @@ def test_each_curl_of_the_reference_runs(server: Server) -> None:
     assert refused == []
 
 
-def base(server: Server) -> dict[str, str]:
+def address(server: Server) -> dict[str, str]:
     return {"COMMERCE_BASE_URL": server.url}
 
 
 def test_the_document_is_printed_as_it_is_served(server: Server) -> None:
-    printed = commerce("openapi", **base(server))
+    printed = commerce("openapi", **address(server))
     assert printed.status == 0
     assert printed.json["openapi"] == "3.1.0"
     assert printed.json["servers"] == [{"url": server.url}]
     site = server.data_dir.with_name("again")
-    assert commerce("docs", "build", "--out", site, **base(server)).status == 0
+    assert commerce("docs", "build", "--out", site, **address(server)).status == 0
     assert json.loads((site / "openapi.json").read_text()) == printed.json
     assert server.url + "/docs" in server.out
 

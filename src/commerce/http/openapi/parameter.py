@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 from commerce.http.idempotency import LENGTH_MAX
 from commerce.kernel.money import Money
@@ -15,7 +15,7 @@ from commerce.resource.listing import (
     TEXT_LENGTH_MAX,
     filter_names,
 )
-from commerce.resource.noun import Noun, Ref, Spec, _bare
+from commerce.resource.noun import Noun, Spec, _bare
 from commerce.resource.operation import Operation
 from commerce.resource.registry import Endpoint
 
@@ -90,8 +90,8 @@ def _headers(endpoint: Endpoint) -> list[str]:
     names = ["X-Account-Id", "StateSet-Version"]
     if endpoint.kind != "verb":
         return [*names, "If-None-Match"]
-    changes = endpoint.method == "PATCH"
-    return ["Idempotency-Key", *names, *(["If-Match"] if changes else [])]
+    names_one = "{" in endpoint.path
+    return ["Idempotency-Key", *names, *(["If-Match"] if names_one else [])]
 
 
 def _header(name: str) -> dict[str, Any]:
@@ -197,13 +197,3 @@ def body(
 def _is_nested(schema: dict[str, Any]) -> bool:
     options = [schema, *schema.get("anyOf", [])]
     return any("$ref" in each or each.get("type") in ("object", "array") for each in options)
-
-
-def references_of(noun: type[Noun]) -> list[str]:
-    """The fields of a noun that hold another object's id, and so can be expanded."""
-    hints = get_type_hints(noun, include_extras=True)
-    return [
-        name
-        for name in noun.__struct_fields__
-        if _bare(hints[name])[0] is Ref or get_origin(_bare(hints[name])[0]) is Ref
-    ]

@@ -45,7 +45,7 @@ def codes(endpoint: Endpoint) -> dict[int, list[str]]:
         found.add("cursor_invalid")
     if endpoint.operation is not None:
         found |= _of_operation(endpoint.operation)
-    if endpoint.method in ("PATCH", "PUT"):
+    if endpoint.kind == "verb" and "{" in endpoint.path:
         found.add("version_conflict")
     if not _names_something(endpoint):
         found.discard("resource_missing")
