@@ -12,7 +12,8 @@ import msgspec
 from commerce.engine.tx import Tx
 from commerce.kernel.errors import ERRORS
 from commerce.kernel.lifecycle import Lifecycle
-from commerce.resource.noun import Ref
+from commerce.kernel.money import Money
+from commerce.resource.noun import Ref, Spec, _bare
 from commerce.resource.operation import Operation
 from commerce.resource.parameter import Amount, Dollars, Id, Moment, decode
 from commerce.resource.reading import Reading
@@ -43,6 +44,8 @@ def codes(endpoint: Endpoint) -> dict[int, list[str]]:
         found.update(_WRITE)
     if endpoint.kind == "list":
         found.add("cursor_invalid")
+        if endpoint.noun is not None and _filters_amounts(endpoint.noun.__noun__):
+            found |= {"amount_invalid", "amount_precision", "parameter_missing"}
     if endpoint.operation is not None:
         found |= _of_operation(endpoint.operation)
     if endpoint.kind == "verb" and "{" in endpoint.path:
@@ -57,6 +60,12 @@ def codes(endpoint: Endpoint) -> dict[int, list[str]]:
         for status in (row.status, *row.also):
             by_status.setdefault(status, []).append(code)
     return dict(sorted(by_status.items()))
+
+
+def _filters_amounts(spec: Spec) -> bool:
+    """Whether a list can be asked for amounts, which are read in their currency."""
+    fields = (spec.field_of[name] for name in spec.filters)
+    return any(_bare(spec.types[field])[0] is Money for field in fields)
 
 
 def _of_operation(operation: Operation) -> set[str]:
