@@ -20,6 +20,7 @@ from commerce.kernel.clock import FixedClock
 from commerce.kernel.master_key import MasterKey
 from commerce.ledger.audit import audit
 from commerce.resource.access import KeyType, Scope
+from commerce.resource.event_type import catalogue
 from commerce.resource.parameter import Moment
 from commerce.settings import Settings
 from commerce.store.database import Database
@@ -231,6 +232,11 @@ class Stage:
         page = await self.get(f"/events?object_id={object_id}&limit=100", party.key)
         return list(reversed(page["data"]))
 
+    async def events_are_declared(self) -> None:
+        """See that every event type that was emitted here is in the list that clients read."""
+        emitted = {row["type"] for row in await self.rows("SELECT DISTINCT type FROM event")}
+        assert emitted - catalogue(self.app.registry.nouns).keys() == set()
+
     async def entries(self, transaction: str) -> dict[tuple[str, str], int]:
         """What a ledger transaction did, in millionths: debits positive, by owner and code."""
         query = "SELECT account, code, amount FROM ledger_entry WHERE transaction = $1"
@@ -271,6 +277,7 @@ async def staged(postgres_url: str) -> AsyncIterator[Stage]:
         app = app_over(url, settings, clock)
         async with app.running(), Stage(app, url, clock).connected() as stage:
             yield stage
+            await stage.events_are_declared()
     finally:
         await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await server.close()

@@ -13,7 +13,14 @@ import typer
 from commerce import log
 from commerce.command import account, address, key
 from commerce.command.terminal import AsJson, DataDir, print_table, read_settings
-from commerce.installation import ServerError, apply_migrations, connected, database_url
+from commerce.handbook import write_pages
+from commerce.installation import (
+    ServerError,
+    apply_migrations,
+    connected,
+    database_url,
+    handbook,
+)
 from commerce.kernel.errors import ApiError
 from commerce.ledger.audit import audit
 from commerce.server import serve
@@ -28,6 +35,8 @@ EXIT_UNUSABLE = 2
 cli = typer.Typer(
     name="commerce", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
+docs_cli = typer.Typer(no_args_is_help=True, help="The reference pages.")
+cli.add_typer(docs_cli, name="docs")
 cli.add_typer(account.cli, name="accounts")
 cli.add_typer(key.cli, name="keys")
 cli.add_typer(address.cli, name="addresses")
@@ -59,7 +68,10 @@ def serve_command(  # noqa: PLR0913, PLR0917 - one option each
 
 def _announce(base_url: str, sandbox: Path) -> None:
     print(f"Commerce Network is ready at {base_url}")
-    print(f"Specification: {base_url}/openapi.json   Errors: {base_url}/docs/errors", flush=True)
+    print(
+        f"Reference and guides: {base_url}/docs   Specification: {base_url}/openapi.json",
+        flush=True,
+    )
     if sandbox.exists():
         print(f"Sandbox account and keys: {sandbox}", flush=True)
 
@@ -98,6 +110,21 @@ def verify_command(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         print(report.summary)
     if report.findings:
         raise typer.Exit(EXIT_WRONG)
+
+
+@cli.command("openapi")
+def openapi_command() -> None:
+    """Print the OpenAPI document, as /openapi.json serves it."""
+    print(asyncio.run(handbook(read_settings()).document()).decode())
+
+
+@docs_cli.command("build")
+def build_docs(
+    out: Annotated[Path, typer.Option(help="The folder to write them to.")],
+) -> None:
+    """Write the pages of the reference and the OpenAPI document as files."""
+    written = asyncio.run(write_pages(handbook(read_settings()), out))
+    print(f"{written} files in {out}")
 
 
 @cli.command("settings")

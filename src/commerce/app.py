@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
-from html import escape
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
@@ -27,7 +27,7 @@ from commerce.engine.engine import Engine
 from commerce.engine.outbox import EVENT
 from commerce.engine.overlay import Directory
 from commerce.engine.tx import Caller, Means, Tx
-from commerce.http import openapi
+from commerce.handbook import Handbook, client
 from commerce.http.acting import Connections
 from commerce.http.asgi import Application, Page
 from commerce.http.auth import Authenticator, KeyRing
@@ -37,8 +37,7 @@ from commerce.http.limits.address import Addresses
 from commerce.http.pipeline import Pipeline
 from commerce.http.request import Response
 from commerce.http.routes import Router
-from commerce.kernel.clock import Clock, SystemClock
-from commerce.kernel.errors import ROWS
+from commerce.kernel.clock import Clock, FixedClock, SystemClock
 from commerce.kernel.ids import IdFactory
 from commerce.kernel.master_key import MasterKey
 from commerce.kernel.network import Networks
@@ -46,11 +45,15 @@ from commerce.ledger.account import BALANCE
 from commerce.ledger.cap import CAP
 from commerce.ledger.directory import ADDRESS
 from commerce.ledger.entry import ENTRY, TRANSACTION
+from commerce.resource.exchange import Shown
 from commerce.resource.expansion import Expander
 from commerce.resource.reading import Reader
 from commerce.resource.registry import Registry
+from commerce.resource.rehearsal import Rehearsal, Wallets
 from commerce.settings import Settings
+from commerce.store.memory import Memory
 from commerce.store.session import Store
+from commerce.web.page import HEADERS
 
 MODULES = (
     account,
@@ -71,13 +74,17 @@ NETWORKS = {
     "both": frozenset({False, True}),
 }
 
+REHEARSED_MS = 1_793_620_800_000
+"""When the examples of the reference take place: 2 November 2026, 12:00 UTC, a Monday."""
+EVERY_CAPABILITY: list[account.Capability] = list(get_args(account.Capability))
+
 Result = TypeVar("Result")
 
 
 class App:
     """One process of the product: an engine, readers, and the HTTP application over them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the product is made of
         self,
         store: Store,
         settings: Settings,
@@ -85,9 +92,10 @@ class App:
         *,
         base_url: str,
         clock: Clock | None = None,
+        randbits: Callable[[int], int] = secrets.randbits,
     ) -> None:
         clock = clock or SystemClock()
-        ids = IdFactory(clock.now_ms, secrets.randbits)
+        ids = IdFactory(clock.now_ms, randbits)
         self.store = store
         means = Means(Directory(), lambda: clock.now_ms() // 1000, ids.new, master_key, base_url)
         self.engine = Engine(
@@ -110,6 +118,9 @@ class App:
         limited = settings.rate_limits == "on"
         self.limiter = Limiter(store, self._limits) if limited else None
         self.engine.announce = self._told
+        self.handbook = Handbook(
+            self.registry, base_url, settings, lambda: _rehearse(settings, base_url)
+        )
         pipeline = Pipeline(
             Router("/v1", self.registry.endpoints()),
             self.authenticator,
@@ -123,7 +134,7 @@ class App:
         )
         self.http = Application(
             pipeline,
-            self._pages(base_url),
+            self._pages(),
             new_id=lambda: ids.new("req", livemode=True),
             docs_url=base_url,
             log_request=log.request_line,
@@ -172,9 +183,7 @@ class App:
         await self.engine.submit(Command(caller, run, lambda _: None))
         return results[-1]
 
-    def _pages(self, base_url: str) -> dict[str, Page]:
-        document = msgspec.json.encode(openapi.document(self.registry, base_url))
-
+    def _pages(self) -> dict[str, Page]:
         async def healthz() -> Response:
             return Response(200, b'{"status":"ok"}')
 
@@ -184,29 +193,49 @@ class App:
             return Response(503, b'{"status":"unavailable"}', (("Retry-After", "1"),))
 
         async def specification() -> Response:
-            return Response(200, document)
+            return Response(200, await self.handbook.document())
 
-        async def errors() -> Response:
-            return Response(200, _error_page(), content_type="text/html; charset=utf-8")
+        def reading(path: str) -> Page:
+            async def page() -> Response:
+                found = (await self.handbook.pages())[path]
+                return Response(200, found, HEADERS, content_type="text/html; charset=utf-8")
+
+            return page
 
         return {
             "/healthz": healthz,
             "/readyz": readyz,
             "/openapi.json": specification,
-            "/docs/errors": errors,
+            "/docs/": reading("/docs"),
+            **{path: reading(path) for path in self.handbook.paths()},
         }
 
 
-def _error_page() -> bytes:
-    """Every error there is, rendered from the one table."""
-    rows = "".join(
-        f'<tr id="{row.code}"><td>{row.status}</td><td>{escape(row.type)}</td>'
-        f"<td><code>{escape(row.code)}</code></td><td>{escape(row.meaning)}</td></tr>"
-        for row in ROWS
+async def _rehearse(settings: Settings, base_url: str) -> dict[str, Shown]:
+    """Run every operation's example on a product in memory, whose data nobody else sees.
+
+    Its clock and its ids are the same every time, and so are the examples.
+    """
+    ours = msgspec.structs.replace(settings, network="testnet")
+    app = App(
+        Memory(),
+        ours,
+        MasterKey.generate(),
+        base_url=base_url,
+        clock=FixedClock(REHEARSED_MS),
+        randbits=random.Random(1).getrandbits,  # noqa: S311 - examples are to be the same
     )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Errors</title>'
-        "<style>body{font:16px/1.5 system-ui;margin:2rem auto;max-width:60rem}"
-        "td{border-top:1px solid #ddd;padding:.4rem;vertical-align:top}:target{background:#ffc}"
-        f"</style><h1>Errors</h1><table>{rows}</table></html>"
-    ).encode()
+    async with app.running(serving=False):
+        made = [
+            await app.operate(
+                account.create,
+                account.CreateAccount(name=name, plan="enterprise", capabilities=capabilities),
+                account="",
+                livemode=False,
+            )
+            for name, capabilities in (("Example Inc.", EVERY_CAPABILITY), ("Other Inc.", []))
+        ]
+        params = api_key.CreateApiKey(type="secret", name="Example")
+        key = await app.operate(api_key.create, params, account=made[0].id, livemode=False)
+        ask = client(app.http, str(key.secret))
+        return await Rehearsal(app.registry, ask, Wallets(*(each.wallet for each in made))).run()

@@ -9,10 +9,13 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from commerce.app import App
+from commerce.handbook import Handbook
+from commerce.kernel.master_key import MasterKey
 from commerce.settings import KEY_FILE, Settings, load_master_key
 from commerce.store import key_check
 from commerce.store.database import Database
 from commerce.store.embedded import running_url
+from commerce.store.memory import Memory
 from commerce.store.migrate import migrate, pending
 
 CONNECT_TIMEOUT_SECONDS = 10
@@ -103,6 +106,12 @@ async def _check_master_key(
 
 def _has_no_key(settings: Settings) -> bool:
     return settings.master_key is None and not os.path.lexists(settings.data_dir / KEY_FILE)
+
+
+def handbook(settings: Settings) -> Handbook:
+    """The reference of a server with these settings; it needs no database."""
+    base_url = settings.base_url or f"http://{settings.host}:{settings.port}"
+    return App(Memory(), settings, MasterKey.generate(), base_url=base_url).handbook
 
 
 def make_app(settings: Settings, url: str, base_url: str) -> App:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from openapi_spec_validator import validate
 
+from commerce.installation import handbook
 from commerce.resource.access import SCOPES
 from commerce.resource.registry import Endpoint
+from commerce.settings import Settings
 from tests.contract import schema
 from tests.contract.surface import ENDPOINTS, REGISTRY, Rehearsal, named
 from tests.stage import BASE_URL, Stage
@@ -76,29 +80,97 @@ async def test_a_real_answer_is_as_described(
     operation = described(document, endpoint)
     if endpoint.kind == "verb":
         asked = operation["requestBody"]["content"]["application/json"]["schema"]
-        assert list(schema.faults(document, asked, body)) == []
+        assert schema.faults(document, asked, body or {}) == []
     reply = await stage.ask(route, play.party.key, body)
-    answered = operation["responses"][str(reply.status)]["content"]["application/json"]["schema"]
-    assert list(schema.faults(document, answered, reply.json)) == []
+    answered = operation["responses"][str(reply.status)]
+    form = answered["content"]["application/json"]["schema"]
+    assert schema.faults(document, form, reply.json) == []
+    for name in answered["headers"]:
+        header = document["components"]["headers"][name]
+        if header.get("required"):
+            assert name.lower() in reply.headers
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=named)
 async def test_a_real_refusal_is_as_described(
     stage: Stage, play: Rehearsal, document: dict[str, Any], endpoint: Endpoint
 ) -> None:
-    route, _ = await play.stage_of(endpoint)
-    error = described(document, endpoint)["responses"]["default"]
-    form = error["content"]["application/json"]["schema"]
-    for key in (None, "nonsense"):
-        reply = await stage.ask(route, key)
-        assert list(schema.faults(document, form, reply.json)) == []
-    reply = await stage.ask(f"{route}?zzz=1", play.party.key)
-    assert list(schema.faults(document, form, reply.json)) == []
+    route, body = await play.stage_of(endpoint)
+    operation = described(document, endpoint)
+    lacking = await stage.make_key(play.party, "restricted", ["agents:execute"])
+    public = await stage.make_key(play.party, "public")
+    key = play.party.key
+    replies = [
+        await stage.ask(route, None),
+        await stage.ask(route, "nonsense"),
+        await stage.ask(route, public),
+        await stage.ask(f"{route}?zzz=1", key),
+        await stage.ask(route, key, StateSet_Version="1999-01-01"),
+        await stage.ask(route, key, X_Account_Id="acct_nobody"),
+    ]
+    if not endpoint.access.any_key:
+        replies.append(await stage.ask(route, lacking))
+    if endpoint.kind == "verb":
+        replies += [
+            await stage.ask(route, key, "{"),
+            await stage.ask(route, key, {"zzz": 1}),
+            await stage.ask(route, key, body, Idempotency_Key="k" * 256),
+        ]
+    if "{" in endpoint.path:
+        missing = re.sub(r"{\w+}", "nothing", endpoint.name)
+        replies.append(await stage.ask(missing, key))
+    for reply in replies:
+        assert reply.status >= 400, reply.body
+        answered = operation["responses"][str(reply.status)]
+        form = answered["content"]["application/json"]["schema"]
+        assert schema.faults(document, form, reply.json) == []
 
 
-async def test_the_reader_finds_what_is_wrong(document: dict[str, Any]) -> None:
+async def test_the_checker_finds_what_is_wrong(document: dict[str, Any]) -> None:
     account = {"$ref": "#/components/schemas/Account"}
-    found = list(schema.faults(document, account, {"livemode": "no", "colour": "red"}))
-    assert "$.livemode: 'no' is not ['boolean']" in found
-    assert "$.colour is not declared" in found
-    assert "$.wallet is missing" in found
+    found = " ".join(schema.faults(document, account, {"livemode": "no", "colour": "red"}))
+    assert "'no' is not of type 'boolean'" in found
+    assert "('colour' was unexpected)" in found
+    assert "'wallet' is a required property" in found
+
+
+def test_the_document_is_openapi(document: dict[str, Any]) -> None:
+    validate(document)
+
+
+async def test_an_alias_is_marked_and_names_the_operation_it_is(document: dict[str, Any]) -> None:
+    pairs = [(each, path) for each, path in REGISTRY.endpoints() if path != each.path]
+    assert pairs
+    for endpoint, path in pairs:
+        alias = document["paths"][f"/v1{path}"][endpoint.method.lower()]
+        documented = described(document, endpoint)
+        assert alias["x-alias-of"] == documented["operationId"]
+        assert f"{endpoint.method} /v1{path}" in documented["x-aliases"]
+        assert alias["responses"].keys() == documented["responses"].keys()
+
+
+async def test_every_operation_shows_an_answer_that_was_given(document: dict[str, Any]) -> None:
+    for endpoint in ENDPOINTS:
+        operation = described(document, endpoint)
+        shown = [
+            answer["content"]["application/json"]
+            for status, answer in operation["responses"].items()
+            if status.startswith("2") and "example" in answer["content"]["application/json"]
+        ]
+        assert len(shown) == 1, endpoint.name
+        assert schema.faults(document, shown[0]["schema"], shown[0]["example"]) == []
+        if endpoint.kind == "verb":
+            asked = operation["requestBody"]["content"]["application/json"]
+            assert schema.faults(document, asked["schema"], asked["example"]) == []
+
+
+async def test_no_example_shows_a_key(stage: Stage) -> None:
+    reply = await stage.send("GET", b"/openapi.json", [])
+    assert b"rk_test_\xe2\x80\xa6" in reply.body
+    assert not re.search(rb"[spr]k_(test|live)_[0-9A-Za-z]{10}", reply.body)
+
+
+async def test_the_document_is_the_same_each_time_it_is_made() -> None:
+    settings = Settings(base_url=BASE_URL)
+    made = [await handbook(settings).document() for _ in range(2)]
+    assert made[0] == made[1]

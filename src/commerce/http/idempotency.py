@@ -40,6 +40,7 @@ class OneKey(Params, frozen=True, kw_only=True):
     """Which key."""
 
     key: Annotated[str, msgspec.Meta(max_length=LENGTH_MAX)]
+    """The idempotency key, as it was sent."""
 
 
 def read(  # noqa: PLR0913, PLR0917 - all that a request is known again by

@@ -26,6 +26,13 @@ class Endpoint(NamedTuple):
         """How the operation is known, its aliases included."""
         return f"{self.method} {self.path}"
 
+    @property
+    def makes_freely(self) -> bool:
+        """Whether it is a verb with an example that needs no other object in its path."""
+        operation = self.operation
+        staged = operation is not None and operation.example is not None
+        return self.kind == "verb" and staged and "{" not in self.path
+
 
 class Registry:
     """All nouns and operations that a list of modules declares."""
@@ -40,6 +47,10 @@ class Registry:
         self.operations = [*operations_of(modules), *(view.__operation__ for view in views)]
         self.tables = {table.name: table for table in tables}
         self.tables |= {noun.__noun__.table.name: noun.__noun__.table for noun in self.nouns}
+
+    def documented(self) -> list[Endpoint]:
+        """Every endpoint once, under its documented path."""
+        return [endpoint for endpoint, path in self.endpoints() if path == endpoint.path]
 
     def endpoints(self) -> list[tuple[Endpoint, str]]:
         """Every endpoint with each path it answers at, the documented one first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -46,6 +46,8 @@ _CHECK_LENGTH = 6
 )
 class ApiKey(Noun, tag="api_key", frozen=True, kw_only=True):
     """A key to the API, of one account and one mode."""
+
+    emits: ClassVar = ("api_key.created", "api_key.updated", "api_key.revoked")
 
     type: KeyType
     """What the key may do: everything (`secret`), next to nothing (`public`), or its scopes."""
@@ -114,6 +116,7 @@ class RollApiKey(Params, frozen=True, kw_only=True):
     """Which key to replace, and how long the old one lives on."""
 
     id: Id
+    """The id of the key to replace."""
     expires_in: Annotated[int, msgspec.Meta(ge=0, le=30 * 24 * 3600)] = 0
     """Seconds for which the old key goes on working; 0 revokes it at once."""
 
@@ -122,6 +125,7 @@ class OneApiKey(Params, frozen=True, kw_only=True):
     """Which key."""
 
     id: Id
+    """The key's id."""
 
 
 def _secret(type_: str, random: bytes, *, livemode: bool) -> str:

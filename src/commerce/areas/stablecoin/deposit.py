@@ -37,6 +37,7 @@ SOURCE_TYPES: tuple[SourceType, ...] = get_args(SourceType)
 class Deposit(Noun, tag="stablecoin_reserve_deposit", frozen=True, kw_only=True):
     """Dollars paid into the reserves."""
 
+    emits: ClassVar = ("stablecoin.reserve_deposit.created",)
     lifecycle: ClassVar = Lifecycle(
         "stablecoin_reserve_deposit",
         """
@@ -77,6 +78,7 @@ class VerifyDeposit(Params, frozen=True, kw_only=True):
     """A deposit that has been found in the bank."""
 
     id: Id
+    """The deposit's id."""
     account: Id | None = None
     """Whose deposit it is, if not your own."""
 

@@ -39,12 +39,19 @@ class DestinationDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """A bank account to send dollars to."""
 
     type: DestinationType
+    """How the dollars are to be sent."""
     account_number: Detail | None = None
+    """The account number; for `bank_wire` and `ach` required."""
     routing_number: Detail | None = None
+    """The bank's ABA routing number; for `bank_wire` and `ach` required."""
     swift_code: Detail | None = None
+    """The bank's BIC; for `swift` required, beside an account number or an IBAN."""
     iban: Detail | None = None
+    """The IBAN; for `sepa` required."""
     bank_name: Detail | None = None
+    """The bank."""
     beneficiary_name: Detail | None = None
+    """Whose account it is."""
 
 
 _REQUIRED = {

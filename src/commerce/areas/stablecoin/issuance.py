@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -76,6 +76,8 @@ class IssuanceReserve(Part, frozen=True, kw_only=True):
 class Issuance(Noun, tag="stablecoin_issuance", frozen=True, kw_only=True):
     """ssUSD minted to a wallet."""
 
+    emits: ClassVar = ("stablecoin.issued",)
+
     amount: Money
     """How much was minted."""
     currency: str = SSUSD
@@ -105,15 +107,20 @@ class IssuedFrom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Which dollars to mint against."""
 
     type: SourceType = "bank_wire"
+    """How the dollars came, where no deposit is named."""
     deposit: Id | None = None
+    """The verified deposit to mint against."""
     amount: Dollars | None = None
+    """The same as the `amount` of the issuance, if given."""
 
 
 class IssueCompliance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the issuer checked of the recipient."""
 
     kyc_verified: bool
+    """Whether the recipient's identity is verified; false is refused."""
     aml_check_id: Id | None = None
+    """Your own check against money laundering."""
 
 
 class CreateIssuance(Params, frozen=True, kw_only=True):

@@ -42,6 +42,7 @@ Words = Annotated[str, msgspec.Meta(max_length=256)]
 class Redemption(Noun, tag="stablecoin_redemption", frozen=True, kw_only=True):
     """ssUSD burned, and the dollars owed for it."""
 
+    emits: ClassVar = ("stablecoin.redeemed",)
     lifecycle: ClassVar = Lifecycle(
         "stablecoin_redemption",
         """
@@ -86,7 +87,9 @@ class RedeemCompliance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """What you say of the money."""
 
     purpose: Words | None = None
+    """What the dollars are for."""
     source_of_funds: Words | None = None
+    """Where the ssUSD came from."""
 
 
 class CreateRedemption(Params, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -63,6 +63,8 @@ class TransactionSummary(Part, frozen=True, kw_only=True):
 )
 class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True):
     """A movement in the ledger: never changed, all of it or none."""
+
+    emits: ClassVar = ()
 
     type: TransactionType
     """What kind of movement it is."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -44,6 +44,8 @@ class TransferFees(Part, frozen=True, kw_only=True):
 )
 class Transfer(Noun, tag="stablecoin_transfer", frozen=True, kw_only=True):
     """A transfer of ssUSD between two wallets."""
+
+    emits: ClassVar = ("stablecoin.transferred",)
 
     amount: Money
     """What the recipient got."""

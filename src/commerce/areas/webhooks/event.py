@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -40,6 +40,8 @@ class EventRequest(Part, frozen=True, kw_only=True):
 )
 class Event(Noun, tag="event", frozen=True, kw_only=True):
     """A change of an object, written in the same transaction as the change."""
+
+    emits: ClassVar = ()
 
     account: str
     """Whose event it is."""

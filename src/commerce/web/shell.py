@@ -1,0 +1,65 @@
+"""Examples as shell commands that run: what came back from one is a variable in the next."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from commerce.resource.exchange import Exchange, Shown
+
+WALLET = '["wallet"]'
+_READ = "python3 -c 'import json,sys; print(json.load(sys.stdin){})'"
+
+
+def script(shown: Shown, root: str) -> str:
+    """The commands of an example; they need `$KEY`, a secret key."""
+    known: dict[str, str] = {}
+    lines: list[str] = []
+    exchanges = [*shown.setup, shown.call]
+    if any(shown.wallet in _text(each) for each in exchanges):
+        known[shown.wallet] = "WALLET"
+        account = Exchange("GET", "/account", None, None, 200, {})
+        lines.append(f"WALLET=$({_curl(account, root, known)} | {_READ.format(WALLET)})")
+    for number, exchange in enumerate(exchanges):
+        command = _curl(exchange, root, known)
+        found = _id(exchange.answer)
+        later = "".join(_text(each) for each in exchanges[number + 1 :])
+        if found is not None and found[0] in later and found[0] not in known:
+            name = f"ID{len(known)}" if known else "ID"
+            command = f"{name}=$({command} | {_READ.format(found[1])})"
+            known[found[0]] = name
+        lines.append(command)
+    return "\n".join(lines)
+
+
+def _text(exchange: Exchange) -> str:
+    return exchange.path + json.dumps(exchange.body)
+
+
+def _id(answer: dict[str, Any]) -> tuple[str, str] | None:
+    """The id in an answer, and where it stands."""
+    if isinstance(answer.get("id"), str):
+        return answer["id"], '["id"]'
+    data = answer.get("data")
+    if isinstance(data, list) and data:
+        return data[0]["id"], '["data"][0]["id"]'
+    return None
+
+
+def _curl(exchange: Exchange, root: str, known: dict[str, str]) -> str:
+    path = exchange.path
+    for value, name in known.items():
+        path = path.replace(value, f"${name}")
+    parts = ["curl -s", f'"{root}{path}"', '-H "Authorization: Bearer $KEY"']
+    if exchange.method not in ("GET", "POST"):
+        parts.insert(1, f"-X {exchange.method}")
+    elif exchange.method == "POST" and exchange.body is None:
+        parts.insert(1, "-X POST")
+    if exchange.idempotency_key is not None:
+        parts.append(f'-H "Idempotency-Key: {exchange.idempotency_key}"')
+    if exchange.body is not None:
+        text = json.dumps(exchange.body, ensure_ascii=False).replace("'", "'\\''")
+        for value, name in known.items():
+            text = text.replace(value, f"'\"${name}\"'")
+        parts += ['-H "Content-Type: application/json"', f"-d '{text}'"]
+    return " ".join(parts)

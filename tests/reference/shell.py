@@ -1,0 +1,41 @@
+"""Shell snippets: run one after the other, their answers read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.process import environment
+
+MARK = "=====next====="
+SECONDS_MAX = 120
+
+
+class Said(NamedTuple):
+    """What a line printed."""
+
+    line: str
+    text: str
+
+    @property
+    def answer(self) -> Any:
+        """The JSON that a curl printed, after its head if it was asked for."""
+        return json.loads(self.text[self.text.index("{") :])
+
+
+def run(lines: list[str], folder: Path, **variables: str) -> list[Said]:
+    """Run lines in one shell; each must succeed."""
+    script = "\n".join(f"{line}\necho; echo {MARK}" for line in lines)
+    ran = subprocess.run(
+        ["/bin/bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env=environment(variables),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS_MAX,
+    )
+    assert ran.returncode == 0, ran.stderr + ran.stdout[-500:]
+    return [Said(*pair) for pair in zip(lines, ran.stdout.split(MARK), strict=False)]

@@ -1,0 +1,58 @@
+"""Schemathesis, let loose on the OpenAPI document and a running server, finds nothing.
+
+`COMMERCE_TEST_EXAMPLES` is how many requests it makes up for an operation; `make fuzz` raises it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.client import Client
+from tests.process import Server, environment
+
+EXCLUDED = {
+    "positive_data_acceptance": "a document says the form of a request; whether its meaning holds"
+    " (an address's checksum, one cursor of two, a key used before) the product decides",
+}
+PHASES = "examples,coverage,fuzzing"
+EXAMPLES = os.environ.get("COMMERCE_TEST_EXAMPLES", "8")
+SECONDS_MAX = 60 + 15 * int(EXAMPLES)
+
+
+def fund(server: Server) -> None:
+    """Mint enough that requests which move money get as far as moving it."""
+    body = {"recipient": server.sandbox["wallet"], "amount": "1000000.00", "reference_id": "fuzz"}
+
+    async def issue() -> int:
+        async with Client(server.url, server.sandbox["secret_key"]) as client:
+            return (await client.settle("POST /stablecoin/issue", body)).status
+
+    assert asyncio.run(issue()) == 201
+
+
+def test_schemathesis_finds_nothing(server: Server, tmp_path: Path) -> None:
+    fund(server)
+    ran = subprocess.run(
+        [
+            *(Path(sys.executable).with_name("schemathesis"), "run"),
+            *(f"{server.url}/openapi.json", "--no-color", "--warnings", "off"),
+            *("-H", f"Authorization: Bearer {server.sandbox['secret_key']}"),
+            *("--checks", "all", "--exclude-checks", ",".join(EXCLUDED)),
+            *("--phases", PHASES, "--max-examples", EXAMPLES, "--seed", "1"),
+            *("--max-failures", "20"),
+        ],
+        cwd=tmp_path,
+        env=environment({}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS_MAX,
+    )
+    assert ran.returncode == 0, ran.stdout[-8000:] + ran.stderr[-2000:]
+    assert "No issues found" in ran.stdout
+    broken = [line for line in server.lines if line.get("level") == "error"]
+    assert broken == []
