@@ -11,6 +11,7 @@ from commerce.kernel.version import API_VERSION
 from commerce.resource.access import SCOPES
 from commerce.resource.event_type import catalogue
 from commerce.resource.exchange import Shown
+from commerce.resource.expansion import Expander
 from commerce.resource.registry import Endpoint, Registry
 
 _SINGULAR = {"account": "accounts"}
@@ -22,13 +23,14 @@ def document(
     registry: Registry, base_url: str, examples: Mapping[str, Shown] | None = None
 ) -> dict[str, Any]:
     """The whole document; examples are by their endpoint's name."""
-    schemas = schema.components(registry.nouns, registry.operations)
+    expander = Expander(registry.nouns)
+    schemas = schema.components(registry.nouns, registry.operations, expander)
     schemas["error"] = response.error_schema()
     paths: dict[str, dict[str, Any]] = {}
     groups: dict[str, None] = {}
     for endpoint, path in registry.endpoints():
         shown = (examples or {}).get(endpoint.name)
-        described = _operation(endpoint, path, schemas, shown)
+        described = _operation(endpoint, path, schemas, shown, expander)
         paths.setdefault(f"/v1{path}", {})[endpoint.method.lower()] = described
         groups[described["tags"][0]] = None
     for endpoint, path in registry.endpoints():
@@ -79,7 +81,11 @@ def group(path: str) -> str:
 
 
 def _operation(
-    endpoint: Endpoint, path: str, schemas: dict[str, Any], shown: Shown | None
+    endpoint: Endpoint,
+    path: str,
+    schemas: dict[str, Any],
+    shown: Shown | None,
+    expander: Expander,
 ) -> dict[str, Any]:
     summary, description = _words(endpoint)
     call = None if shown is None else shown.call
@@ -88,7 +94,7 @@ def _operation(
         "tags": [group(endpoint.path)],
         "summary": summary,
         "description": description,
-        "parameters": parameter.parameters(endpoint, path, schemas),
+        "parameters": parameter.parameters(endpoint, path, schemas, expander),
     }
     if endpoint.access.scope:
         described["x-scope"] = endpoint.access.scope

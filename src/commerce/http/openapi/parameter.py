@@ -8,7 +8,9 @@ from typing import Any, Literal, get_args, get_origin
 from commerce.http.idempotency import LENGTH_MAX
 from commerce.kernel.money import Money
 from commerce.kernel.version import API_VERSION
+from commerce.resource.expansion import PATHS_MAX, Expander
 from commerce.resource.filter import (
+    METADATA_KEY_MAX,
     OPERATORS,
     TEXT_LENGTH_MAX,
     filter_names,
@@ -27,7 +29,19 @@ _TIME: dict[str, Any] = {
         {"type": "string", "description": "An ISO 8601 date, or a date-time with an offset."},
     ]
 }
-_WORDS = {"gt": "above", "gte": "at or above", "lt": "below", "lte": "at or below"}
+_WORDS = {"gt": "above", "gte": "at least", "lt": "below", "lte": "at most"}
+_METADATA: dict[str, Any] = {
+    "name": "metadata",
+    "in": "query",
+    "description": "Only objects with these pairs of metadata: `metadata[order_id]=12345`.",
+    "style": "deepObject",
+    "explode": True,
+    "schema": {
+        "type": "object",
+        "propertyNames": {"minLength": 1, "maxLength": METADATA_KEY_MAX},
+        "additionalProperties": _TEXT,
+    },
+}
 _PATH_WORDS = {"id": "The object's id."}
 COMPONENTS: dict[str, dict[str, Any]] = {
     "StateSet-Version": {
@@ -69,7 +83,9 @@ COMPONENTS: dict[str, dict[str, Any]] = {
 }
 
 
-def parameters(endpoint: Endpoint, path: str, schemas: dict[str, Any]) -> list[dict[str, Any]]:
+def parameters(
+    endpoint: Endpoint, path: str, schemas: dict[str, Any], expander: Expander
+) -> list[dict[str, Any]]:
     """Everything beside the body that a request may send."""
     names = re.findall(r"{(\w+)}", path)
     taken = schemas[endpoint.operation.params.__name__] if endpoint.operation else {}
@@ -84,6 +100,7 @@ def parameters(endpoint: Endpoint, path: str, schemas: dict[str, Any]) -> list[d
         ]
     elif endpoint.kind == "list" and endpoint.noun is not None:
         found += _of_list(endpoint.noun)
+    found += _expansion(endpoint, expander)
     return found + [_header(name) for name in _headers(endpoint)]
 
 
@@ -132,9 +149,22 @@ def _of_list(noun: type[Noun]) -> list[dict[str, Any]]:
     ]
     for name in filter_names(spec):
         found += _filters(spec, name)
-    pairs = {"type": "object", "additionalProperties": _TEXT}
-    words = "Only objects with these pairs, as `metadata[order_id]=12345`."
-    return [*found, {**_asked("metadata", words, pairs), "style": "deepObject", "explode": True}]
+    return [*found, _METADATA]
+
+
+def _expansion(endpoint: Endpoint, expander: Expander) -> list[dict[str, Any]]:
+    """What `expand[]` can name, where there is anything to expand."""
+    returns = endpoint.noun or (endpoint.operation and endpoint.operation.returns)
+    paths = expander.paths(returns, listed=endpoint.kind == "list")
+    if not paths:
+        return []
+    words = f"Paths to replace by the objects they lead to: {', '.join(f'`{p}`' for p in paths)}."
+    schema = {
+        "type": "array",
+        "maxItems": PATHS_MAX,
+        "items": {"type": "string", "examples": paths},
+    }
+    return [_asked("expand[]", words, schema)]
 
 
 def _asked(name: str, words: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import msgspec
 
 from commerce.kernel.docstring import field_docs
 from commerce.kernel.money import Money
+from commerce.resource.expansion import Expander
 from commerce.resource.noun import Noun, Spec
 from commerce.resource.operation import Operation
 from commerce.resource.parameter import Amount, Dollars, Moment
@@ -43,7 +44,9 @@ def reference(type_: type[Any]) -> dict[str, Any]:
     return {"$ref": REFERENCE.format(name=type_.__name__)}
 
 
-def components(nouns: Sequence[type[Noun]], operations: Sequence[Operation]) -> dict[str, Any]:
+def components(
+    nouns: Sequence[type[Noun]], operations: Sequence[Operation], expander: Expander
+) -> dict[str, Any]:
     """The schemas of every object and of everything that operations take and return."""
     shown = with_parts([*nouns, *(operation.returns for operation in operations)])
     taken = with_parts(operation.params for operation in operations)
@@ -55,6 +58,7 @@ def components(nouns: Sequence[type[Noun]], operations: Sequence[Operation]) -> 
     for cls in shown:
         if cls not in taken:
             _complete(schemas[cls.__name__], cls)
+            _expand(schemas[cls.__name__], cls, expander)
     return schemas
 
 
@@ -115,3 +119,14 @@ def _complete(schema: dict[str, Any], cls: type[Any]) -> None:
             properties[shown]["type"] = ["object", "null"]
             properties[shown].pop("anyOf", None)
     schema["required"] = list(properties)
+
+
+def _expand(schema: dict[str, Any], cls: type[Any], expander: Expander) -> None:
+    """Say of what can be expanded that it is the id, or the object where that was asked for."""
+    for name, each in schema.get("properties", {}).items():
+        targets = expander.targets(cls, name)
+        if targets:
+            words = {"description": each.pop("description")} if "description" in each else {}
+            options = each.get("anyOf", [each])
+            wholes = [reference(spec.cls) for spec in targets]
+            schema["properties"][name] = {"anyOf": [*options, *wholes], **words}
