@@ -123,6 +123,7 @@ async def test_a_fast_plan_waits_once_and_then_owes_one_request_at_a_time(
     assert await waiting == TAKEN
 
 
+@pytest.mark.usefixtures("long_leases")
 async def test_what_is_owed_is_paid_before_anybody_else_is_let_through() -> None:
     memory = stopped(Memory())
     limiter = limiter_of(memory, Limits(100, 200, None))
@@ -134,6 +135,7 @@ async def test_what_is_owed_is_paid_before_anybody_else_is_let_through() -> None
     assert (await outcomes(limiter, 5)) == {TAKEN: 2, "rate_limit_exceeded": 3}
 
 
+@pytest.mark.usefixtures("long_leases")
 async def test_what_is_owed_while_others_wait_takes_no_token_of_theirs() -> None:
     memory = stopped(Memory())
     limiter = limiter_of(memory, Limits(100, 200, None))
@@ -168,6 +170,13 @@ async def test_with_the_store_away_no_more_than_one_request_is_owed() -> None:
             await outcome(limiter)
 
 
+@pytest.fixture
+def long_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases that lapse in no test, however slow the machine."""
+    monkeypatch.setattr(rate_limit, "LEASE_NANOSECONDS", 600 * NANOSECONDS)
+
+
+@pytest.mark.usefixtures("long_leases")
 async def test_those_who_come_while_a_lease_is_fetched_use_it() -> None:
     memory = stopped(Memory())
     limiter = limiter_of(memory, Limits(100, 200, None))
