@@ -190,6 +190,9 @@ class Bucket:
 
     def settle(self, now: int) -> bool:
         """Answer those who can be answered from here; whether the store must be asked."""
+        if self._unpaid and self._tokens and now < self._until:
+            self._tokens -= 1
+            self._unpaid = 0
         for at, future in enumerate(self.waiting):
             outcome = None if future.done() else self.try_take(now)
             if outcome is not None:
