@@ -170,7 +170,7 @@ class Bucket:
         policy = self.policy
         if self._unpaid or not self._until or not policy.lease or policy.daily is not None:
             return None
-        self._unpaid = 1
+        self._unpaid, self._tokens = 1, 0
         self._full_at = max(self._full_at, now + self._ahead) + policy.nanoseconds
         return None, self._fields(now)
 
