@@ -1,4 +1,4 @@
-"""The limiter by itself: what it asks the store, what it leases, what its fields say."""
+"""The limiter by itself: what it asks the store, what it leases, whom it lets through."""
 
 from __future__ import annotations
 
@@ -7,13 +7,8 @@ import time
 from collections import Counter
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from commerce.http.limits import account as account_limit
-from commerce.http.limits import address as address_limit
-from commerce.http.limits.account import PLANS, Fields, Limiter, Limits, Policy
-from commerce.http.limits.address import Addresses, network
+from commerce.http.limits.account import PLANS, Limiter, Limits
 from commerce.http.request import Request
 from commerce.kernel.errors import ApiError
 from commerce.store.memory import Memory
@@ -28,8 +23,8 @@ async def no_body() -> dict[str, object]:
     raise AssertionError("no body is read")
 
 
-def request(peer: str | None = None) -> Request:
-    return Request("req_1", "GET", "/v1/account", b"", {}, no_body, peer=peer)
+def request() -> Request:
+    return Request("req_1", "GET", "/v1/account", b"", {}, no_body)
 
 
 def limiter_of(memory: Memory, limits: Limits) -> Limiter:
@@ -102,6 +97,85 @@ async def test_requests_at_once_are_let_through_exactly_and_refusals_ask_nobody_
     assert len(steps) == 1
 
 
+async def test_a_fast_plan_waits_once_and_then_owes_one_request_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(account_limit, "LEASE_NANOSECONDS", 1)
+    memory = stopped(Memory())
+    limiter = limiter_of(memory, PLANS["enterprise"])
+    assert await outcome(limiter) == TAKEN
+    go = asyncio.Event()
+
+    async def interrupt(_: str) -> None:
+        await go.wait()
+
+    memory.interrupt = interrupt
+    owing = request()
+    async with asyncio.timeout(1):
+        await limiter.take(owing, "acct_1", False)
+    remaining = dict(owing.limits)[b"x-ratelimit-remaining"]
+    assert 39_599 <= int(remaining) < 40_000
+    waiting = asyncio.create_task(outcome(limiter))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    go.set()
+    assert await waiting == TAKEN
+
+
+@pytest.mark.usefixtures("long_leases")
+async def test_what_is_owed_is_paid_before_anybody_else_is_let_through() -> None:
+    memory = stopped(Memory())
+    limiter = limiter_of(memory, Limits(100, 200, None))
+    assert (await outcomes(limiter, 200)) == {TAKEN: 200}
+    assert await outcome(limiter) == TAKEN, "on credit"
+    assert (await outcomes(limiter, 5)) == {"rate_limit_exceeded": 5}
+    stopped(memory, NOON + 3 * NANOSECONDS // 100)
+    await asyncio.sleep(0.02)
+    assert (await outcomes(limiter, 5)) == {TAKEN: 2, "rate_limit_exceeded": 3}
+
+
+@pytest.mark.usefixtures("long_leases")
+async def test_what_is_owed_while_others_wait_takes_no_token_of_theirs() -> None:
+    memory = stopped(Memory())
+    limiter = limiter_of(memory, Limits(100, 200, None))
+    go = asyncio.Event()
+
+    async def interrupt(_: str) -> None:
+        await go.wait()
+
+    assert (await outcomes(limiter, 3)) == {TAKEN: 3}
+    memory.interrupt = interrupt
+    found = [asyncio.create_task(outcome(limiter)) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    found += [asyncio.create_task(outcome(limiter)) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    go.set()
+    assert await asyncio.gather(*found) == [TAKEN] * 6
+    assert (await outcomes(limiter, 300))[TAKEN] in (191, 192)
+
+
+async def test_with_the_store_away_no_more_than_one_request_is_owed() -> None:
+    memory = stopped(Memory())
+    limiter = limiter_of(memory, Limits(100, 200, None))
+    assert (await outcomes(limiter, 2)) == {TAKEN: 2}
+
+    async def interrupt(_: str) -> None:
+        raise StoreUnavailable
+
+    memory.interrupt = interrupt
+    assert await outcome(limiter) == TAKEN
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            await outcome(limiter)
+
+
+@pytest.fixture
+def long_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases that lapse in no test, however slow the machine."""
+    monkeypatch.setattr(account_limit, "LEASE_NANOSECONDS", 600 * NANOSECONDS)
+
+
+@pytest.mark.usefixtures("long_leases")
 async def test_those_who_come_while_a_lease_is_fetched_use_it() -> None:
     memory = stopped(Memory())
     limiter = limiter_of(memory, Limits(100, 200, None))
@@ -109,7 +183,8 @@ async def test_those_who_come_while_a_lease_is_fetched_use_it() -> None:
     for _ in range(200):
         found = await asyncio.gather(*(outcome(limiter) for _ in range(3)))
         given += found.count(TAKEN)
-    assert given == 200
+    # And one that is owed, where the last lease was found to be the last after a while.
+    assert given in (200, 201)
 
 
 async def test_a_day_that_is_used_up_says_so_until_midnight() -> None:
@@ -262,102 +337,3 @@ async def test_more_than_one_statement_takes_are_asked_for_in_turns(
     limiter = limiter_of(memory, PLANS["free"])
     found = await asyncio.gather(*(outcome(limiter, f"acct_{n}") for n in range(35)))
     assert (set(found), len(steps)) == ({TAKEN}, 4)
-
-
-def read(fields: Fields) -> dict[str, str]:
-    assert len(dict(fields)) == len(fields)
-    return {name.decode(): value.decode() for name, value in fields}
-
-
-def test_the_fields_of_the_free_plan_are_those_of_the_contract() -> None:
-    fields = read(Policy(PLANS["free"]).fields(8 * NANOSECONDS // 10, NOON, 900))
-    assert fields == {
-        "x-ratelimit-limit": "20",
-        "x-ratelimit-remaining": "12",
-        "x-ratelimit-reset": str(NOON // NANOSECONDS + 1),
-        "ratelimit-policy": '"burst";q=20;w=2, "daily";q=1000;w=86400',
-        "ratelimit": '"burst";r=12;t=1',
-    }
-
-
-def test_without_a_daily_limit_there_is_no_daily_policy() -> None:
-    fields = read(Policy(PLANS["enterprise"]).fields(0, NOON, None))
-    assert fields["ratelimit-policy"] == '"burst";q=40000;w=2'
-    assert fields["ratelimit"] == '"burst";r=40000;t=0'
-
-
-def test_where_less_is_left_of_the_day_the_fields_tell_of_the_day() -> None:
-    fields = read(Policy(PLANS["free"]).fields(0, NOON, 3))
-    assert fields["x-ratelimit-remaining"] == "3"
-    assert fields["ratelimit"] == '"daily";r=3;t=43200'
-    assert fields["x-ratelimit-reset"] == str((NOON + DAY // 2) // NANOSECONDS)
-
-
-limits = st.builds(
-    Limits, st.integers(1, 1_000_000), st.integers(1, 10_000_000), st.none() | st.integers(1, 10**9)
-)
-
-
-@given(limits, st.data())
-def test_the_fields_are_true_to_the_bucket(limits: Limits, data: st.DataObject) -> None:
-    policy = Policy(limits)
-    taken = data.draw(st.integers(0, limits.burst))
-    part = data.draw(st.integers(0, policy.nanoseconds - 1)) if taken else 0
-    owed = taken * policy.nanoseconds - part
-    now = data.draw(st.integers(NOON, NOON + DAY - 1))
-    fields = read(policy.fields(owed, now, None))
-    assert fields["x-ratelimit-limit"] == str(limits.burst)
-    assert fields["x-ratelimit-remaining"] == str(limits.burst - taken)
-    reset = int(fields["x-ratelimit-reset"])
-    assert (reset - 1) * NANOSECONDS < now + owed <= reset * NANOSECONDS
-    seconds = -(-owed // NANOSECONDS)
-    assert fields["ratelimit"] == f'"burst";r={limits.burst - taken};t={seconds}'
-    assert policy.nanoseconds * limits.rate >= NANOSECONDS
-    assert policy.lease * 100 <= limits.burst
-    assert policy.lease == 0 or limits.rate >= 100
-
-
-def test_an_address_is_held_to_its_rate_and_others_are_not_held_to_it() -> None:
-    addresses = Addresses(1)
-    for _ in range(2):
-        addresses.check("192.0.2.1")
-        addresses.take(request("192.0.2.1"))
-    asked = request("192.0.2.1")
-    with pytest.raises(ApiError) as refused:
-        addresses.take(asked)
-    assert (refused.value.code, refused.value.headers) == (
-        "rate_limit_exceeded",
-        {"Retry-After": "1"},
-    )
-    assert read(asked.limits)["x-ratelimit-remaining"] == "0"
-    with pytest.raises(ApiError):
-        addresses.check("192.0.2.1")
-    addresses.take(request("192.0.2.2"))
-    addresses.take(request(None))
-    addresses.check(None)
-
-
-def test_only_so_many_addresses_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(address_limit, "REMEMBERED_MAX", 100)
-    addresses = Addresses(1)
-    for number in range(1_000):
-        addresses.take(request(f"10.0.{number // 250}.{number % 250}"))
-        assert len(addresses._full_at) <= 100
-    addresses.take(request("10.0.3.249"))
-    with pytest.raises(ApiError):
-        addresses.take(request("10.0.3.249"))
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("192.0.2.1", "192.0.2.2", False),
-        ("192.0.2.1", "::ffff:192.0.2.1", True),
-        ("2001:db8::1", "2001:db8::2", True),
-        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
-        ("fe80::1%eth0", "fe80::2", True),
-        ("a socket", "another socket", False),
-    ],
-)
-def test_an_ipv6_network_counts_as_one_address(one: str, other: str, same: bool) -> None:
-    assert (network(one) == network(other)) is same

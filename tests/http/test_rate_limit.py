@@ -133,7 +133,8 @@ async def test_at_twice_its_rate_a_plan_gets_its_bucket_and_its_rate(
         await store.close()
     expected = limits.burst + limits.rate * passed
     assert found["rate_limit_exceeded"] > 0
-    assert 0.95 * expected - 1 <= found[""] <= expected
+    # Each process may be one request ahead of a fast plan without a daily limit.
+    assert 0.95 * expected - 1 <= found[""] <= expected + 2
 
 
 async def none() -> dict[str, object]:

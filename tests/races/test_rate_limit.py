@@ -68,7 +68,9 @@ async def test_at_twice_its_rate_an_account_gets_its_bucket_and_its_rate_from_bo
     assert statuses.keys() == {200, 429}
     assert statuses[429] > 0
     slack = 1 if rate < 100 else 0.05 * expected
-    assert expected - slack - 1 <= statuses[200] <= expected
+    # Each server may be one request ahead of a fast plan without a daily limit.
+    ahead = 2 if plan == "enterprise" else 0
+    assert expected - slack - 1 <= statuses[200] <= expected + ahead
     pair.see_no_trouble()
 
 

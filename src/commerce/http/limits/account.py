@@ -4,6 +4,10 @@ Each process leases tokens: below `LEASED_FROM` requests a second only as many a
 that slow plans are exact; above it up to a hundredth of the bucket for at most a second, so that
 fast ones seldom ask. Whoever asks at once, of whatever account, shares one statement. A lease that
 was not used up is lost, but does not count for the day. A process that is killed loses its leases.
+
+Where a fast plan has no daily limit, the request that finds no lease need not wait for one: it is
+let through owing its token, and until that is paid nobody else is. So each process may be one
+request ahead of the bucket, and no more.
 """
 
 from __future__ import annotations
@@ -119,22 +123,6 @@ class Bucket:
     Its times are this process's monotonic nanoseconds; `_ahead` leads to the database's clock.
     """
 
-    __slots__ = (
-        "_ahead",
-        "_day",
-        "_day_left",
-        "_dry_code",
-        "_dry_until",
-        "_full_at",
-        "_token_at",
-        "_tokens",
-        "_until",
-        "heard",
-        "name",
-        "policy",
-        "waiting",
-    )
-
     def __init__(self, name: Name) -> None:
         self.name = name
         self.policy = _policy(PLANS["free"])
@@ -142,8 +130,12 @@ class Bucket:
         """The announcements since which the policy is known to hold."""
         self.waiting: list[asyncio.Future[Outcome]] = []
         self._tokens = 0
+        self._unpaid = 0
+        """Tokens that were taken before there were any: none or one."""
+        self._paying = 0
+        """Those of them that have been asked for."""
         self._until = 0
-        """Until when the tokens may be taken."""
+        """Until when the tokens may be taken; 0 before there were any."""
         self._dry_code = ""
         self._dry_until = 0
         """Until when there is no need to ask for another token."""
@@ -173,6 +165,15 @@ class Bucket:
             self._day_left -= 1
         return None, self._fields(now)
 
+    def owe(self, now: int) -> Outcome | None:
+        """A token that is still to be asked for, where one may be owed."""
+        policy = self.policy
+        if self._unpaid or not self._until or not policy.lease or policy.daily is not None:
+            return None
+        self._unpaid, self._tokens = 1, 0
+        self._full_at = max(self._full_at, now + self._ahead) + policy.nanoseconds
+        return None, self._fields(now)
+
     def _refuse(self, now: int) -> Outcome:
         return Refused(self._dry_code, self._token_at - now - self._ahead), self._fields(now)
 
@@ -181,8 +182,17 @@ class Bucket:
         owed = self._full_at - self._tokens * self.policy.nanoseconds - there
         return self.policy.fields(max(0, owed), there, self._day_left)
 
+    def wait(self) -> asyncio.Future[Outcome]:
+        """Wait for what the store says."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.waiting.append(future)
+        return future
+
     def settle(self, now: int) -> bool:
         """Answer those who can be answered from here; whether the store must be asked."""
+        if self._unpaid and self._tokens and now < self._until:
+            self._tokens -= 1
+            self._unpaid = 0
         for at, future in enumerate(self.waiting):
             outcome = None if future.done() else self.try_take(now)
             if outcome is not None:
@@ -191,7 +201,7 @@ class Bucket:
                 self.waiting = self.waiting[at:]
                 return True
         self.waiting = []
-        return self.is_lapsed(now)
+        return self._unpaid > 0 or self.is_lapsed(now)
 
     def ask(self, now: int) -> Ask:
         """What to ask the store for: tokens for those who wait, and a lease.
@@ -203,7 +213,10 @@ class Bucket:
         if policy.daily is not None and (now + self._ahead) // DAY == self._day:
             returned = self._tokens
         self._tokens = 0
-        wanted = max(len(self.waiting), policy.lease) if self.waiting else 0
+        self._paying = self._unpaid
+        wanted = len(self.waiting) + self._paying
+        if wanted:
+            wanted = max(wanted, policy.lease)
         return Ask(*self.name, wanted, returned, policy.nanoseconds, policy.burst, policy.daily)
 
     def deal(
@@ -221,7 +234,9 @@ class Bucket:
         self._ahead = grant.now - now
         self._day = grant.now // DAY
         self._full_at = grant.full_at
-        self._tokens = grant.granted
+        paid = min(self._paying, grant.granted)
+        self._unpaid -= paid
+        self._tokens = grant.granted - paid
         self._until = sent + min(LEASE_NANOSECONDS, midnight) if self.policy.lease else 0
         self._day_left = None
         if ask.daily is not None:
@@ -270,9 +285,14 @@ class Limiter:
         bucket = self._buckets.get((account, livemode))
         if bucket is None or bucket.heard != self._heard:
             bucket = await self._informed((account, livemode))
-        outcome = bucket.try_take(time.monotonic_ns())
+        now = time.monotonic_ns()
+        outcome = bucket.try_take(now)
         if outcome is None:
-            outcome = await self._wait(bucket)
+            outcome = bucket.owe(now)
+            self._asking[bucket.name] = bucket
+            self._start()
+        if outcome is None:
+            outcome = await bucket.wait()
         refused, request.limits = outcome
         if refused is not None:
             raise refused.error()
@@ -294,13 +314,6 @@ class Limiter:
         for name in list(islice(self._buckets, len(self._buckets) // 2)):
             if name not in self._asking and name not in self._owing:
                 del self._buckets[name]
-
-    def _wait(self, bucket: Bucket) -> asyncio.Future[Outcome]:
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        bucket.waiting.append(future)
-        self._asking[bucket.name] = bucket
-        self._start()
-        return future
 
     def _start(self) -> None:
         if self._task is None:
