@@ -98,29 +98,28 @@ def test_amounts_and_times_are_read_as_from_json() -> None:
     assert plain.amount == coin.amount
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("customer=a&customer=b", "customer=a&customer[x]=b", "customer[x]=b&customer=a"),
-        *("items[0][sku]=a&items[0][sku]=b", "items[0]=a&items[0][sku]=b", "items[][sku]=a&items=b"),
-        *("items[]=a&items[0]=b", "items[0]=b&items[]=a", "items[0][sku]=a&items[][sku]=b"),
-        *("items[][sku]=a&items[1][sku]=b", "items[1][sku]=a", "items[0][sku]=a&items[2][sku]=b"),
-        *("items[00][sku]=a", "items[-1][sku]=a", "items[٠][sku]=a", "items[1e3][sku]=a"),
-        *("items[99999999999999999999][sku]=a", "items[x][sku]=a", "items=a", "items[sku]=a"),
-        *("items[0][sku=a", "items[0]sku]=a", "items[0]x[sku]=a", "items]=a", "[items]=a", "[]=a"),
-        *("items[[0]]=a", "items[0][]]=a", "=a", "=", "&=&", "zzz=1", "zzz[a]=1", "items[0][zzz]=1"),
-        *("numbers[]=x", "numbers[]=٥", "numbers[]=1.5", "numbers[]=NaN", "numbers[]=", "numbers=1"),
-        *("numbers[][]=1", "numbers[][a]=1", "gift=yes", "gift=", "gift[]=true", "metadata=a"),
-        *("metadata[]=a", "metadata[a][b]=c", "metadata[a]=1&metadata[a]=2", "metadata[]=", "a[]"),
-        *("metadata[%00]=a", "customer=%00", "customer=%ff", "customer=%ed%a0%80", "%ff=a"),
-        *("amount=NaN", "amount=-1", "amount=1e5", "amount=٣", "amount=", "amount[denom]=ssusd"),
-        *("at=soon", "at=", "at[]=1", "customer" + "[a]" * 33 + "=1", "a" + "[]" * 33 + "=1"),
-        *("a" + "[" * 100_000, "a" + "]" * 100_000, "a" + "[]" * 100_000, "&".join(["a=1"] * 10_001)),
-        *("numbers[]=1&" * 6, "items[0][sku]=a&" * 300, "__proto__[a]=1", "metadata[" + "k" * 41 + "]=v"),
-        *("x=1;customer=a", "items[][][sku]=a", "source[]=a", "source[0]=a", "customer[]=a"),
-    ],
-    ids=lambda text: text[:40].replace("\x00", "0"),
+HOSTILE = (
+    *("customer=a&customer=b", "customer=a&customer[x]=b", "customer[x]=b&customer=a"),
+    *("items[0][sku]=a&items[0][sku]=b", "items[0]=a&items[0][sku]=b", "items[][sku]=a&items=b"),
+    *("items[]=a&items[0]=b", "items[0]=b&items[]=a", "items[0][sku]=a&items[][sku]=b"),
+    *("items[][sku]=a&items[1][sku]=b", "items[1][sku]=a", "items[0][sku]=a&items[2][sku]=b"),
+    *("items[00][sku]=a", "items[-1][sku]=a", "items[٠][sku]=a", "items[1e3][sku]=a"),
+    *("items[99999999999999999999][sku]=a", "items[x][sku]=a", "items=a", "items[sku]=a"),
+    *("items[0][sku=a", "items[0]sku]=a", "items[0]x[sku]=a", "items]=a", "[items]=a", "[]=a"),
+    *("items[[0]]=a", "items[0][]]=a", "=a", "=", "&=&", "zzz=1", "zzz[a]=1", "items[0][zzz]=1"),
+    *("numbers[]=x", "numbers[]=٥", "numbers[]=1.5", "numbers[]=NaN", "numbers[]=", "numbers=1"),
+    *("numbers[][]=1", "numbers[][a]=1", "gift=yes", "gift=", "gift[]=true", "metadata=a"),
+    *("metadata[]=a", "metadata[a][b]=c", "metadata[a]=1&metadata[a]=2", "metadata[]=", "a[]"),
+    *("metadata[%00]=a", "customer=%00", "customer=%ff", "customer=%ed%a0%80", "%ff=a"),
+    *("amount=NaN", "amount=-1", "amount=1e5", "amount=٣", "amount=", "amount[denom]=ssusd"),
+    *("at=soon", "at=", "at[]=1", "customer" + "[a]" * 33 + "=1", "a" + "[]" * 33 + "=1"),
+    *("a" + "[" * 100_000, "a" + "]" * 100_000, "a" + "[]" * 100_000, "&".join(["a=1"] * 10_001)),
+    *("numbers[]=1&" * 6, "items[0][sku]=a&" * 300, "__proto__[a]=1", "metadata[" + "k" * 41 + "]=v"),
+    *("x=1;customer=a", "items[][][sku]=a", "source[]=a", "source[0]=a", "customer[]=a"),
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_what_two_readers_could_read_differently_is_refused(text: str) -> None:
     with pytest.raises(ApiError) as refused:
         read(text)
@@ -184,7 +183,7 @@ async def test_a_bad_form_is_refused_in_the_contracts_words(stage: Stage, party:
         ("to=a&to=b", "parameter_invalid", "to"),
         ("to=x&amont=1", "parameter_unknown", "amont"),
         ("to=x&amount=1.0000001", "amount_precision", "amount"),
-        ("to=x&amount=1&metadata[a][b]=c", "parameter_invalid", "metadata.a"),
+        ("to=x&amount=1&metadata[a][b]=c", "parameter_invalid", "metadata[...]"),
         ('{"to": "x"}', "parameter_unknown", '{"to": "x"}'),
     ):
         reply = await post(stage, party, text)
@@ -196,8 +195,6 @@ async def test_a_bad_form_is_refused_in_the_contracts_words(stage: Stage, party:
 
 
 async def test_json_stays_strict(stage: Stage, party: Party) -> None:
-    body = {"type": "public", "expires_in": "60"}
     made = await stage.done("POST /api_keys", party.key, type="public")
     reply = await stage.ask(f"POST /api_keys/{made['id']}/roll", party.key, {"expires_in": "60"})
     refusal.is_(reply, 400, "parameter_invalid", "expires_in")
-    assert body
