@@ -11,7 +11,8 @@ import msgspec
 from commerce.kernel.docstring import field_docs
 from commerce.kernel.errors import ROWS
 from commerce.kernel.version import API_VERSION
-from commerce.resource.filter import filter_names
+from commerce.resource.expansion import Expander
+from commerce.resource.filter import forms
 from commerce.resource.listing import LIMIT_DEFAULT, LIMIT_MAX
 from commerce.resource.noun import Noun, Spec
 from commerce.resource.operation import Operation
@@ -58,9 +59,12 @@ def document(registry: Registry, base_url: str) -> dict[str, Any]:
     _describe(schemas, types)
     schemas["error"] = _error_schema()
     paths: dict[str, dict[str, Any]] = {}
+    expander = Expander(registry.nouns)
+    _expandable(schemas, types, expander)
     for endpoint, path in registry.endpoints():
         item = paths.setdefault(f"/v1{path}", {})
         item[endpoint.method.lower()] = _operation(endpoint, path, schemas)
+        _expansion(item[endpoint.method.lower()], endpoint, expander)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Commerce Network API", "version": API_VERSION},
@@ -95,6 +99,37 @@ def _describe(schemas: dict[str, Any], types: Sequence[type[Any]]) -> None:
             for name in spec.hidden:
                 properties.pop(name, None)
             schemas[cls.__name__]["required"] = list(properties)
+
+
+def _expandable(schemas: dict[str, Any], types: Sequence[type[Any]], expander: Expander) -> None:
+    """Say of members that may be expanded that they may be objects as well."""
+    for cls in _with_parts(types):
+        properties = schemas.get(cls.__name__, {}).get("properties", {})
+        for name, member in properties.items():
+            targets = expander.targets(cls, name)
+            if targets:
+                described = (
+                    {"description": member["description"]} if "description" in member else {}
+                )
+                plain = {key: each for key, each in member.items() if key != "description"}
+                wholes = [{"$ref": REFERENCE.format(name=spec.cls.__name__)} for spec in targets]
+                properties[name] = {"anyOf": [plain, *wholes], **described}
+
+
+def _expansion(described: dict[str, Any], endpoint: Endpoint, expander: Expander) -> None:
+    """The paths that an operation's answer may be expanded by."""
+    returns = endpoint.noun or (endpoint.operation and endpoint.operation.returns)
+    paths = expander.paths(returns, listed=endpoint.kind == "list")
+    if paths:
+        listed = ", ".join(f"`{path}`" for path in paths)
+        described["parameters"].append(
+            {
+                "name": "expand[]",
+                "in": "query",
+                "description": f"Ids to replace by their objects: {listed}, and what is in those.",
+                "schema": {"type": "array", "items": {"type": "string"}, "maxItems": 20},
+            }
+        )
 
 
 def _with_parts(types: Sequence[type[Any]]) -> list[type[Any]]:
@@ -181,7 +216,7 @@ def _reading(described: dict[str, Any], endpoint: Endpoint, noun: type[Noun]) ->
     described["parameters"] += [{"name": "limit", "in": "query", "schema": limit}]
     described["parameters"] += [
         {"name": name, "in": "query", "schema": {"type": "string"}}
-        for name in ("starting_after", "ending_before", *filter_names(spec))
+        for name in ("starting_after", "ending_before", *forms(spec))
     ]
 
 
