@@ -281,6 +281,24 @@ def queries(play: Rehearsal) -> list[Hostile]:
             *(b"starting_after=" + b"x" * 10_000, b"ending_before=tr_test_1&starting_after=x"),
             *(b"&".join(b"a%d=1" % number for number in range(300)), b"a" * 60_000 + b"=1"),
             *(b"order=amount;DROP TABLE event", b"account=" + play.other.id.encode()),
+            *(b"amount[gte]=NaN", b"amount[gte]=-1", b"amount[lt]=1e9", b"amount=" + b"9" * 5000),
+            *(b"amount[gt]=%D9%A1", b"amount[gt]=1&amount[gt]=2", b"amount[in]=1", b"amount[]="),
+            *(b"status=confirmed&status[]=confirmed", b"created[gt]=1&created[gt]=2"),
+            *(b"metadata[a]=1&metadata[a]=2", b"metadata=1", b"metadata[]=1", b"metadata[%00]=1"),
+            *(b"metadata[a]=%00", b"metadata[a]=%ff", b"metadata[" + b"k" * 50_000 + b"]=1"),
+            *(b"metadata[a]=" + b"v" * 50_000, b"metadata[a", b"metadata[a]]x=1"),
+            *(
+                b"expand[]=data.zzz",
+                b"expand[]=",
+                b"expand=data.transaction",
+                b"expand[]=transaction",
+            ),
+            *(b"expand[]=" + b"data." * 9000, b"&".join([b"expand[]=data.transaction"] * 21)),
+            *(
+                b"expand[]=data.__class__",
+                b"expand[]=%F0%9F%92%B8",
+                b"expand[99999]=data.transaction",
+            ),
         )
     ]
     verb = b"/v1/stablecoin/transfer"

@@ -179,3 +179,15 @@ async def test_the_hostile_table_is_refused_over_the_wire_as_well(
     assert faults == []
     await alive(port, play.party.key)
     assert await stage.dump() == before
+
+
+async def test_after_an_answer_without_a_body_the_line_goes_on(port: int, play: Rehearsal) -> None:
+    key = play.party.key
+    kept = get(key, extra="If-None-Match: *\r\n").replace(b"Connection: close\r\n", b"")
+    head = get(key).replace(b"GET", b"HEAD").replace(b"Connection: close\r\n", b"")
+    answer = await exchange(port, kept + head + get(key))
+    assert STATUS.findall(answer) == [b"304", b"200", b"200"]
+    first, second, third = re.split(rb"(?=HTTP/1\.1 )", answer)[1:]
+    assert first.endswith(b"\r\n\r\n")
+    assert second.endswith(b"\r\n\r\n")
+    assert third.endswith(b"}")

@@ -78,6 +78,22 @@ async def test_a_page_is_filtered(
     assert found == [ids[at] for at in expected]
 
 
+async def test_a_page_is_filtered_by_members_of_json(store: Store) -> None:
+    account, ids = await _listed(store)
+    tagged = row.transaction(account, row.name(), "tagged")
+    at = TRANSACTION.names.index("metadata")
+    tagged = (*tagged[:at], '{"a": "1", "b": "2"}', *tagged[at + 1 :])
+    await row.keep(store, row.inserted((TRANSACTION, tagged)))
+    for held, found in (
+        ('{"a": "1"}', [tagged[2]]),
+        ('{"b": "2", "a": "1"}', [tagged[2]]),
+        ('{"a": "2"}', []),
+        ('{"c": "1"}', []),
+    ):
+        assert await _ids(store, account, Filter("metadata", "@>", held)) == found
+    assert len(ids) == 5
+
+
 async def test_a_column_without_a_value_matches_no_filter(store: Store) -> None:
     account, _ = await _listed(store)
     for operator in ("=", "<>", "in"):

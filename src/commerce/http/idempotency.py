@@ -16,7 +16,8 @@ from commerce.resource.operation import Operation, Params, view
 from commerce.resource.reading import Reading
 
 LENGTH_MAX = 255
-_ENCODER = msgspec.json.Encoder(enc_hook=encode_money)
+_ENCODER = msgspec.json.Encoder(enc_hook=encode_money, order="deterministic")
+"""Members of metadata have no order either, and a form may send them in another."""
 
 
 class KeyState(

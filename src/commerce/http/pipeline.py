@@ -27,7 +27,7 @@ from commerce.kernel.errors import ApiError
 from commerce.kernel.version import API_VERSION
 from commerce.resource import listing
 from commerce.resource.access import Principal, authorise
-from commerce.resource.expansion import Expander, Plan, expanded, expanded_in
+from commerce.resource.expansion import NOTHING, Expander, Plan, expanded, expanded_in
 from commerce.resource.filter import single, unknown
 from commerce.resource.noun import Noun
 from commerce.resource.operation import Access, Nothing, Operation, Params, answer, encode
@@ -123,8 +123,8 @@ class Pipeline(NamedTuple):
         if key is not None:
             request.idempotency_key = key.key
             caller = msgspec.structs.replace(caller, idempotency_key=key.key)
-        wish = Wish(parsed, plan, condition)
-        command = _command(operation, caller, wish, key, self.authenticator.ring)
+        wish = Wish(plan, condition)
+        command = _command(operation, caller, parsed, key, self.authenticator.ring, wish)
         given = await self.engine.submit(command)
         headers = (*given.headers, *REPLAYED) if given.replayed else given.headers
         return Response(given.status, given.body, headers)
@@ -182,19 +182,22 @@ async def _thing(
 
 
 class Wish(NamedTuple):
-    """What a write asks for."""
+    """What a write asks for beside its parameters."""
 
-    params: Params
-    plan: Plan
-    condition: Condition | None
+    plan: Plan = NOTHING
+    condition: Condition | None = None
 
 
-def _command(
+PLAIN = Wish()
+
+
+def _command(  # noqa: PLR0913, PLR0917 - all that a verb is run with
     operation: Operation,
     caller: Caller,
-    wish: Wish,
+    parsed: Params,
     key: IdempotencyKey | None,
     ring: KeyRing,
+    wish: Wish = PLAIN,
 ) -> Command:
     """A verb and its parameters, ready for the engine."""
     verb = operation.run
@@ -203,7 +206,7 @@ def _command(
     def run(tx: Tx) -> Answer:
         ring.check(tx)
         tx.condition = wish.condition
-        given = answer(tx, verb(tx, wish.params), secret=operation.secret)
+        given = answer(tx, verb(tx, parsed), secret=operation.secret)
         require_met(tx.condition)
         if not wish.plan.steps:
             return given
@@ -213,9 +216,9 @@ def _command(
     def needs(needs: Needs) -> None:
         ring.need(needs, caller)
         if operation.needs is not None:
-            operation.needs(needs, caller, wish.params)
+            operation.needs(needs, caller, parsed)
 
-    weight = ROWS_A_VERB if operation.weight is None else operation.weight(wish.params)
+    weight = ROWS_A_VERB if operation.weight is None else operation.weight(parsed)
     return Command(caller, run, needs, key, weight)
 
 

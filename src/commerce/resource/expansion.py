@@ -15,8 +15,9 @@ import msgspec
 
 from commerce.engine.tx import Tx
 from commerce.kernel.errors import ApiError
-from commerce.resource.noun import HIDDEN, Noun, Part, Refers, Spec
+from commerce.resource.noun import HIDDEN, Noun, Part, Spec
 from commerce.resource.reading import Reading
+from commerce.resource.ref import Refers
 
 DEPTH_MAX = 4
 PATHS_MAX = 20

@@ -18,11 +18,9 @@ import types
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import (
-    TYPE_CHECKING,
     Annotated,
     Any,
     ClassVar,
-    Generic,
     Literal,
     NamedTuple,
     Self,
@@ -39,43 +37,11 @@ import msgspec
 from commerce.engine.overlay import Held
 from commerce.kernel.docstring import field_docs
 from commerce.kernel.money import Money
+from commerce.resource.ref import Ref
 from commerce.store.table import Column, Row, Table
 
-Target = TypeVar("Target")
 READ_MAX = 20_000
 """How many objects of a noun are remembered as they were read."""
-
-
-class Refers(NamedTuple):
-    """What an id leads to: a noun, or nouns by their names."""
-
-    targets: tuple[Any, ...]
-
-
-if TYPE_CHECKING:
-
-    class Ref(str, Generic[Target]):
-        """The id of an object of one noun; a checker refuses the id of another."""
-
-        __slots__ = ()
-
-else:
-
-    class Ref:
-        """The id of an object of one noun: text, which clients may expand into the object."""
-
-        def __class_getitem__(cls, target: type) -> Any:
-            """`Ref[Deposit]`: text that leads to a deposit."""
-            return Annotated[str, Refers((target,))]
-
-
-def refers(*names: str) -> Refers:
-    """Mark an id as leading to nouns of higher areas, which are known by name alone.
-
-    `payment: Annotated[str, refers("payment")]`. With several names, ids are told apart by
-    their prefixes.
-    """
-    return Refers(names)
 
 
 class _Mark(NamedTuple):
@@ -176,7 +142,6 @@ class Spec:
         hints = get_type_hints(cls, include_extras=True)
         self.types = {field: hints[field] for field in cls.__struct_fields__}
         self.docs = field_docs(cls)
-        self.currency = _default(cls, "currency")
         self.hidden = {field for field, hint in self.types.items() if HIDDEN in _marks(hint)}
         names = zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)
         self.shown = [pair for pair in names if pair[0] not in self.hidden]
@@ -252,13 +217,6 @@ _HEAD_COLUMNS = (
 _HEAD = {column.name for column in _HEAD_COLUMNS}
 
 Reader = tuple[str, Callable[[dict[str, Any]], Any]]
-
-
-def _default(cls: type[Noun], name: str) -> str | None:
-    """What a field says where nothing else does, if it is text."""
-    fields = {field.name: field.default for field in msgspec.structs.fields(cls)}
-    default = fields.get(name)
-    return default if isinstance(default, str) else None
 
 
 def _marks(hint: Any) -> tuple[Any, ...]:

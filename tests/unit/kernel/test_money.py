@@ -212,3 +212,21 @@ def test_times_rounds_half_even_once(minor: int, rate: Decimal) -> None:
 def test_the_parts_of_a_split_sum_to_the_whole(minor: int, weights: list[int]) -> None:
     whole = Money(minor, "usd")
     assert sum(whole.split(weights), start=Money.zero("usd")) == whole
+
+
+@pytest.mark.parametrize("text", ["0", "0.00", "0.000001", "1000000000000"])
+def test_a_bound_may_be_anything_an_amount_may_be_and_zero(text: str) -> None:
+    assert Money.bound(text, "ssusd", param="amount[gt]").minor == int(Decimal(text) * 10**6)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "-0", "NaN", "1e5", "\u0661", "1000000000000.1", "+0"])
+def test_a_bound_that_is_no_amount_is_refused_by_its_own_name(text: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        Money.bound(text, "ssusd", param="amount[gt]")
+    assert (refused.value.code, refused.value.param) == ("amount_invalid", "amount[gt]")
+
+
+def test_a_bound_keeps_to_the_fraction_digits_of_its_currency() -> None:
+    with pytest.raises(ApiError) as refused:
+        Money.bound("0.000", "usd", param="amount")
+    assert refused.value.code == "amount_precision"

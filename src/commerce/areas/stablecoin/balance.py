@@ -18,9 +18,10 @@ from commerce.ledger.account import BALANCE, NETWORK, LedgerAccount
 from commerce.ledger.cap import CAP, USED_AT, Cap
 from commerce.ledger.directory import ADDRESS, Address
 from commerce.ledger.entry import ENTRY
-from commerce.resource.noun import Part, Ref
+from commerce.resource.noun import Part
 from commerce.resource.operation import Params, view
 from commerce.resource.reading import Reading
+from commerce.resource.ref import Ref
 from commerce.store.table import Filter
 
 

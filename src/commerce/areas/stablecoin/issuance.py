@@ -18,7 +18,7 @@ from commerce.kernel.currency import SSUSD, UNIT
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.resource.example import Example
-from commerce.resource.noun import HIDDEN, Noun, Part, Ref, noun
+from commerce.resource.noun import HIDDEN, Noun, Part, noun
 from commerce.resource.operation import Params, operation
 from commerce.resource.parameter import (
     Dollars,
@@ -29,6 +29,7 @@ from commerce.resource.parameter import (
     kept,
     require_ssusd,
 )
+from commerce.resource.ref import Ref
 
 AMOUNT_MIN = Money(100 * UNIT[SSUSD], SSUSD)
 AMOUNT_MAX = Money(10_000_000 * UNIT[SSUSD], SSUSD)

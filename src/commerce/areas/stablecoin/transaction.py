@@ -10,7 +10,8 @@ from commerce.engine.tx import Booked
 from commerce.kernel.currency import SSUSD
 from commerce.kernel.money import Money
 from commerce.ledger.entry import TRANSACTION
-from commerce.resource.noun import COMPUTED, HIDDEN, Hash, Noun, Part, noun, refers
+from commerce.resource.noun import COMPUTED, HIDDEN, Hash, Noun, Part, noun
+from commerce.resource.ref import refers
 
 TransactionType = Literal[
     "issue",
