@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 from bench.loader import LoadResult
 from bench.pgbench import TpcbResult
 from bench.transfers import (
     CONNECTIONS,
+    LIMITED,
     TPCB_AFTER,
     TPCB_BEFORE,
+    UNLIMITED,
     VERSION,
     WARMUP_SECONDS,
     Measured,
@@ -24,6 +27,8 @@ TITLES = {
     "uniform": "transfers, uniform",
     "hot": "transfers, one hot sender",
     "one": "transfers, one connection",
+    LIMITED: "transfers, rate limits on",
+    UNLIMITED: "transfers, rate limits off",
     "naive": "transfers, batch of one",
     TPCB_AFTER: "pgbench TPC-B, after",
 }
@@ -154,6 +159,10 @@ def targets(run: Run) -> Iterator[Target]:
         yield Target("hot ÷ uniform", hot / uniform, least=0.9)
     if uniform and naive:
         yield Target("uniform ÷ batch of one", uniform / naive, least=8)
+    if run.limits_ratios:
+        spread = f"{min(run.limits_ratios):.2f} to {max(run.limits_ratios):.2f}"
+        name = f"rate limits on ÷ off, median of {spread}"
+        yield Target(name, median(run.limits_ratios), least=0.95)
     for name, measured in run.measured.items():
         yield from latency_targets(name, measured)
     if not {"uniform", "hot", "one"}.isdisjoint(run.measured):

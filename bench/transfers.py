@@ -21,11 +21,14 @@ from commerce.store.embedded import running_url
 CONNECTIONS = 64
 WARMUP_SECONDS = 3
 NAIVE = {"COMMERCE_BATCH_WEIGHT_MAX": "1"}
+LIMITS_ROUNDS = 5
+"""How often both servers are measured in turn, so that a machine that drifts harms both alike."""
 VERSION = "server_version"
 SETTINGS = (VERSION, "fsync", "synchronous_commit", "shared_buffers", "max_wal_size")
 
 TPCB_BEFORE, TPCB_AFTER = "TPC-B before", "TPC-B after"
-SCENARIOS = ("tpcb", "uniform", "hot", "one", "naive")
+SCENARIOS = ("tpcb", "uniform", "hot", "one", "limits", "naive")
+LIMITED, UNLIMITED = "limits on", "limits off"
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Run:
     wallets: int
     only: Collection[str] = SCENARIOS
     measured: dict[str, Measured] = field(default_factory=dict)
+    limits_ratios: list[float] = field(default_factory=list)
+    """Transfers with rate limits ÷ without, of each round."""
     memory_mb_max: float = 0.0
     settings: dict[str, str] = field(default_factory=dict)
 
@@ -64,6 +69,7 @@ def execute(run: Run) -> None:
             measure_transfers(run, "uniform", server, wallets, url)
             measure_transfers(run, "hot", server, wallets, url)
             measure_transfers(run, "one", server, wallets, url)
+            measure_limits(run, server, wallets, url)
             run.memory_mb_max = server.memory_mb_max()
         if {"naive", "tpcb"}.isdisjoint(run.only):
             return
@@ -108,14 +114,59 @@ def measure_transfers(run: Run, scenario: str, server: Server, wallets: Path, ur
     """Measure one load of transfers."""
     if scenario not in run.only:
         return
-    announce(scenario)
-    checkpoint(url)
     mode: Mode = "hot" if scenario == "hot" else "uniform"
     connections = 1 if scenario == "one" else CONNECTIONS
+    run.measured[scenario] = measured(run, scenario, server, wallets, url, mode, connections)
+
+
+def measure_limits(run: Run, server: Server, wallets: Path, url: str) -> None:
+    """Measure uniform transfers with rate limits and, by another server beside it, without.
+
+    Both are measured in turn, each first every other time, and a ratio is kept of each round; the
+    figures kept are those of the round in the middle.
+    """
+    if "limits" not in run.only:
+        return
+    data_dir = wallets.parent
+    environment = {
+        "COMMERCE_RATE_LIMITS": "off",
+        "COMMERCE_DATABASE_URL": url,
+        "COMMERCE_MASTER_KEY": (data_dir / "master.key").read_text().strip(),
+    }
+    rounds: list[dict[str, Measured]] = []
+    with serving(data_dir.with_name("unlimited"), environment) as other:
+        other.postmaster = server.postmaster
+        pairs = [(LIMITED, server), (UNLIMITED, other)]
+        for turn in range(LIMITS_ROUNDS):
+            order = pairs[:: -1 if turn % 2 else 1]
+            found = [measured(run, *pair, wallets, url, "uniform", CONNECTIONS) for pair in order]
+            rounds.append({name: each for (name, _), each in zip(order, found, strict=True)})
+    rounds.sort(key=limits_ratio)
+    run.limits_ratios = [limits_ratio(each) for each in rounds]
+    run.measured |= rounds[len(rounds) // 2]
+
+
+def limits_ratio(measured: dict[str, Measured]) -> float:
+    """Give the transfers with limits in proportion to those without."""
+    return measured[LIMITED].load.throughput / measured[UNLIMITED].load.throughput
+
+
+def measured(  # noqa: PLR0913, PLR0917 - what a load is
+    run: Run,
+    name: str,
+    server: Server,
+    wallets: Path,
+    url: str,
+    mode: Mode,
+    connections: int,
+) -> Measured:
+    """Measure one load."""
+    announce(name)
+    checkpoint(url)
     command = [sys.executable, "-m", "bench.loader", str(wallets), "--url", server.base_url]
     command += ["--mode", mode, "--connections", str(connections)]
     command += ["--warmup-seconds", str(WARMUP_SECONDS), "--seconds", str(run.seconds)]
-    run.measured[scenario] = watch_loader(command, server)
+    return watch_loader(command, server)
 
 
 def watch_loader(command: list[str], server: Server) -> Measured:

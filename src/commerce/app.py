@@ -32,6 +32,8 @@ from commerce.http.acting import Connections
 from commerce.http.asgi import Application, Page
 from commerce.http.auth import Authenticator, KeyRing
 from commerce.http.idempotency import state_view
+from commerce.http.limits.account import PLANS, Limiter, Limits
+from commerce.http.limits.address import Addresses
 from commerce.http.pipeline import Pipeline
 from commerce.http.request import Response
 from commerce.http.routes import Router
@@ -44,6 +46,7 @@ from commerce.ledger.account import BALANCE
 from commerce.ledger.cap import CAP
 from commerce.ledger.directory import ADDRESS
 from commerce.ledger.entry import ENTRY, TRANSACTION
+from commerce.resource.expansion import Expander
 from commerce.resource.reading import Reader
 from commerce.resource.registry import Registry
 from commerce.settings import Settings
@@ -104,14 +107,19 @@ class App:
             api_key.check_caller,
         )
         self.authenticator = Authenticator(ring, networks=NETWORKS[settings.network], now=means.now)
-        self.engine.announce = self.authenticator.told
+        limited = settings.rate_limits == "on"
+        self.limiter = Limiter(store, self._limits) if limited else None
+        self.engine.announce = self._told
         pipeline = Pipeline(
             Router("/v1", self.registry.endpoints()),
             self.authenticator,
             self.engine,
             self.reader,
             settings.body_size_max,
+            self.limiter,
+            Addresses(settings.address_rate) if limited else None,
             Connections(lambda *account_: account.parent_of(self.reader, *account_)),
+            Expander(self.registry.nouns),
         )
         self.http = Application(
             pipeline,
@@ -127,13 +135,28 @@ class App:
     async def running(self, *, serving: bool = True) -> AsyncIterator[App]:
         """Run the engine; one that serves requests listens for what other processes announce."""
         self.engine.start()
-        listening = self.store.listen(self.authenticator.told) if serving else nullcontext()
+        listening = self.store.listen(self._told) if serving else nullcontext()
         async with listening:
             try:
                 yield self
             finally:
                 await self.engine.close()
+                if self.limiter is not None:
+                    await self.limiter.close()
                 await self.store.close()
+
+    def _told(self, announcement: str | None) -> None:
+        """Pass on that something has changed which is remembered here."""
+        self.authenticator.told(announcement)
+        if self.limiter is not None:
+            self.limiter.told(announcement)
+
+    async def _limits(self, account_id: str, livemode: bool) -> Limits:
+        """The limits of an account: its own, or its plan's."""
+        found = await account.find(self.reader, account_id, livemode)
+        assert found is not None, "a key without an account"
+        own = found.rate_limit
+        return PLANS[found.plan] if own is None else Limits(own.rate, own.burst, own.daily)
 
     async def operate(
         self, verb: Callable[[Tx, Any], Result], params: Any, *, account: str, livemode: bool

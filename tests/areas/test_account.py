@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from commerce.areas.identity import account
-from commerce.areas.identity.account import Capability
+from commerce.areas.identity.account import Capability, RateLimit
 from commerce.engine.answers import Answer
 from commerce.engine.command import Command
 from commerce.engine.tx import Caller, Tx
@@ -39,6 +39,7 @@ async def test_an_account_is_in_both_modes_with_a_wallet_in_each(stage: Stage) -
             "verification": level,
             "capabilities": ["stablecoin_issuance", "reserves_operator"],
             "wallet": party.wallet,
+            "rate_limit": None,
             "parent": None,
         }
         (event,) = await stage.events(party, made.id)
@@ -53,15 +54,38 @@ async def test_an_update_changes_one_mode_and_only_what_it_names(stage: Stage) -
     live = await stage.in_mode(party.id, livemode=True)
     before = await stage.get("/account", party.key)
     before_live = await stage.get("/account", live.key)
-    params = account.UpdateAccount(account=party.id, plan="enterprise", verification="verified")
+    params = account.UpdateAccount(account=party.id, plan="growth", verification="verified")
     await operated(stage, account.update, params)
     after = await stage.get("/account", party.key)
-    assert after == {**before, "plan": "enterprise", "verification": "verified"}
+    assert after == {**before, "plan": "growth", "verification": "verified"}
     assert await stage.get("/account", live.key) == before_live
     *_, event = await stage.events(party, party.id)
     assert (event["type"], event["sequence"]) == ("account.updated", 2)
-    changed = {"plan": "free", "verification": "premium"}
+    changed = {"plan": "enterprise", "verification": "premium"}
     assert event["data"] == {"object": after, "previous_attributes": changed}
+
+
+async def test_rate_limits_of_its_own_are_for_an_enterprise_account_as_long_as_it_is_one(
+    stage: Stage,
+) -> None:
+    party = await stage.open_account(plan="growth")
+    own = RateLimit(rate=50, burst=60)
+
+    async def update(**given: Any) -> Any:
+        params = account.UpdateAccount(account=party.id, **given)
+        await operated(stage, account.update, params)
+        return (await stage.get("/account", party.key))["rate_limit"]
+
+    with pytest.raises(ApiError) as refusal:
+        await update(rate_limit=own)
+    assert (refusal.value.code, refusal.value.param) == ("parameter_invalid", "rate_limit")
+    shown = {"rate": 50, "burst": 60, "daily": None}
+    assert await update(plan="enterprise", rate_limit=own) == shown
+    assert await update(name="Ada") == shown
+    assert await update(rate_limit="plan") is None
+    assert await update(rate_limit=RateLimit(rate=50, burst=60, daily=7)) == {**shown, "daily": 7}
+    assert await update(plan="free") is None
+    assert await update(plan="enterprise") is None
 
 
 async def test_a_capability_given_counts_at_once_and_taken_no_more(stage: Stage) -> None:

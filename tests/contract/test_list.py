@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from commerce.resource.listing import filter_names
+from commerce.resource.filter import filter_names
 from commerce.resource.registry import Endpoint
 from tests.contract import refusal
 from tests.contract.surface import LISTS, MAKERS, RETRIEVES, Rehearsal, named

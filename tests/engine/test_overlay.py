@@ -86,7 +86,7 @@ def test_a_row_nobody_looked_for_is_a_miss_and_an_absent_one_is_none() -> None:
     assert overlay.read(INDEX, KEYS[0]) is None
     with pytest.raises(Miss) as caught:
         overlay.read(INDEX, KEYS[1], lock=True)
-    assert (caught.value.index, caught.value.key, caught.value.lock) == (INDEX, KEYS[1], True)
+    assert (caught.value.index, caught.value.keys, caught.value.lock) == (INDEX, (KEYS[1],), True)
 
 
 def test_a_row_that_was_read_is_not_thereby_locked() -> None:

@@ -15,9 +15,10 @@ import uvicorn
 from commerce.books import chart
 from commerce.http import body as bodies
 from commerce.http import params, request
+from commerce.http.protocol import Connection
 from commerce.http.request import Receive
 from commerce.kernel import address
-from commerce.resource import listing
+from commerce.resource import filter as filters
 from tests.contract import refusal
 from tests.process import eventually
 from tests.stage import Party, Stage
@@ -87,7 +88,7 @@ async def test_a_refusal_is_short_and_names_the_place_that_is_wrong(
     refusal.is_(reply, 400, wrong.code, wrong.param)
 
 
-@pytest.mark.parametrize("module", [params, listing])
+@pytest.mark.parametrize("module", [params, filters])
 def test_a_long_name_is_not_compared_whole_with_the_known_ones(
     module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +99,7 @@ def test_a_long_name_is_not_compared_whole_with_the_known_ones(
         return get_close_matches(word, known, n=n)
 
     monkeypatch.setattr(module, "get_close_matches", recorded)
-    unknown = params._unknown if module is params else listing.unknown
+    unknown = params._unknown if module is params else filters.unknown
     assert unknown(LONG, ["amount"]).code == "parameter_unknown"
     assert lengths == [64]
 
@@ -268,7 +269,7 @@ class Served(NamedTuple):
 async def served(stage: Stage) -> AsyncIterator[Served]:
     """The app under uvicorn."""
     config = uvicorn.Config(
-        stage.app.http, http="httptools", lifespan="off", access_log=False, log_config=None
+        stage.app.http, http=Connection, lifespan="off", access_log=False, log_config=None
     )
     server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", 0))

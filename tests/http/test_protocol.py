@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import uvicorn
 
 from commerce.http import protocol
+from tests.process import eventually
 
 GOOD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -28,17 +30,48 @@ async def echo(_scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+SERVERS: dict[int, uvicorn.Server] = {}
+
+
+@asynccontextmanager
+async def serving(application: Any) -> AsyncIterator[int]:
+    """A server of an ASGI application, on a port of its own."""
+    config = uvicorn.Config(
+        application, http=protocol.Connection, lifespan="off", log_config=None, log_level="critical"
+    )
+    server = uvicorn.Server(config)
+    listening = socket.create_server(("127.0.0.1", 0))
+    number: int = listening.getsockname()[1]
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    SERVERS[number] = server
+
+    async def started() -> bool:
+        return server.started
+
+    await eventually(started)
+    yield number
+    server.should_exit = True
+    await task
+
+
+async def stopped(port: int) -> None:
+    """Tell a server to stop, and wait until it has told its connections."""
+    server = SERVERS[port]
+    server.should_exit = True
+    await eventually(lambda: idle(server))
+
+
+async def idle(server: uvicorn.Server) -> bool:
+    """Whether only connections are left on which something was begun."""
+    return len(server.server_state.connections) == len(server.server_state.tasks)
+
+
 @pytest.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     """A server that waits a moment only."""
     monkeypatch.setattr(protocol, "HEAD_SECONDS_MAX", 0.3)
-    config = uvicorn.Config(echo, http=protocol.Connection, lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    listening = socket.create_server(("127.0.0.1", 0))
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    yield listening.getsockname()[1]
-    server.should_exit = True
-    await serving
+    async with serving(echo) as number:
+        yield number
 
 
 async def answer(port: int, *pieces: bytes) -> bytes:
@@ -85,3 +118,120 @@ async def test_a_client_that_pauses_between_requests_is_not_hung_up_on(port: int
         await reader.readexactly(1)
         await asyncio.sleep(0.5)
     writer.transport.abort()
+
+
+async def test_a_client_that_asks_first_is_told_to_go_on(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+    writer.write(head)
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"abc")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+    assert await reader.readexactly(1) == b"3"
+    writer.transport.abort()
+
+
+async def test_a_client_that_does_not_wait_is_not_told(port: int) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n"
+    said = await answer(port, head + b"Connection: close\r\n\r\nabc")
+    assert said.startswith(b"HTTP/1.1 200 OK")
+
+
+async def test_a_body_in_chunks_and_an_old_client_are_served(port: int) -> None:
+    chunks = b"2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    said = await answer(port, head + chunks[:4], chunks[4:])
+    assert said.endswith(b"\r\n\r\n5")
+    old = await answer(port, b"GET / HTTP/1.0\r\n\r\n")
+    assert old.startswith(b"HTTP/1.1 200 OK")
+    assert b"connection: close" in old
+
+
+async def test_a_target_of_an_absolute_url_is_its_path(port: int) -> None:
+    said = await answer(
+        port, b"GET http://x/a?b=c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    assert said.startswith(b"HTTP/1.1 200 OK")
+
+
+async def test_more_requests_in_a_row_than_wait_are_all_answered_in_order(port: int) -> None:
+    count = 5 * protocol.WAITING_MAX
+    bodies = [b"x" * number for number in range(count)]
+    sent = b"".join(
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        for body in bodies
+    )
+    said = await answer(port, sent, GOOD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    answered = [int(each.rpartition(b"\r\n\r\n")[2]) for each in said.split(b"HTTP/1.1 200 OK")[1:]]
+    assert answered == [*range(count), 0]
+
+
+async def test_an_answer_given_before_the_body_came_ends_the_connection() -> None:
+    async def hasty(_scope: Any, _receive: Any, send: Any) -> None:
+        headers = [(b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with serving(hasty) as port:
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n"
+        said = await answer(port, head + b"GET /smuggled HTTP/1.1\r\n\r\n")
+    assert said.count(b"HTTP/1.1") == 1
+    assert b"connection: close" in said
+
+
+async def test_a_failing_application_ends_the_connection_and_no_other() -> None:
+    async def failing(scope: Any, receive: Any, send: Any) -> None:
+        if scope["raw_path"] == b"/fail":
+            raise LookupError("on purpose")
+        await echo(scope, receive, send)
+
+    async with serving(failing) as port:
+        assert await answer(port, GOOD.replace(b"GET /", b"GET /fail")) == b""
+        assert (await answer(port, GOOD[:-2] + b"Connection: close\r\n\r\n")).endswith(b"0")
+
+
+async def test_a_server_that_stops_answers_what_it_has_begun() -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
+        await go_on.wait()
+        await echo(scope, receive, send)
+
+    async with serving(slow) as port:
+        idle_reader, idle_writer = await asyncio.open_connection("127.0.0.1", port)
+        asking = asyncio.create_task(answer(port, GOOD))
+        await begun.wait()
+        closing = asyncio.create_task(stopped(port))
+        assert await idle_reader.read() == b""
+        assert not asking.done()
+        go_on.set()
+        said = await asking
+        await closing
+        idle_writer.close()
+    assert said.startswith(b"HTTP/1.1 200 OK")
+    assert b"connection: close" in said
+
+
+async def test_a_client_that_does_not_read_is_not_worked_for() -> None:
+    size = 1 << 20
+    served = 0
+
+    async def generous(_scope: Any, _receive: Any, send: Any) -> None:
+        nonlocal served
+        served += 1
+        headers = [(b"content-length", str(size).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"b" * size})
+
+    async with serving(generous) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        count = 60
+        writer.write(GOOD * count)
+        await asyncio.sleep(0.3)
+        assert served < count // 2
+        taken = 0
+        while taken < count * size:
+            taken += len(await reader.read(size))
+        assert served == count
+        writer.transport.abort()

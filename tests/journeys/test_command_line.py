@@ -87,6 +87,14 @@ def test_an_account_is_created_shown_listed_and_updated(operator: Operator) -> N
     printed = operator.run("accounts", "update", id_, "--plan", "growth").out
     assert printed.count(f"id             {id_}") == 2
 
+    own = ["--plan", "enterprise", "--rate-limit", "500/900/none", "--mode", "test"]
+    limited = operator.told("accounts", "update", id_, *own)
+    assert limited["rate_limit"] == {"rate": 500, "burst": 900, "daily": None}
+    again = ["--rate-limit", "500/900/7000", "--mode", "test"]
+    assert operator.told("accounts", "update", id_, *again)["rate_limit"]["daily"] == 7000
+    plain = ["--rate-limit", "plan", "--mode", "test"]
+    assert operator.told("accounts", "update", id_, *plain)["rate_limit"] is None
+
     shown = operator.run("accounts", "show", id_).out
     assert "name           Ada L." in shown.splitlines()
     listed = operator.run("accounts", "list").out
@@ -227,6 +235,12 @@ def test_a_blocked_address_neither_sends_nor_receives_until_it_is_let_go(
         (["keys", "roll", "acct_nobody", "key_x"], 1, "No such api_key: 'key_x'."),
         (["addresses", "block", "nonsense"], 1, "'address' is not a valid address"),
         (["addresses", "block", SAMPLE, "--mode", "live"], 1, "'address' is not a valid"),
+        (
+            ["accounts", "update", "a", "--rate-limit", "fast"],
+            2,
+            "a rate limit is RATE/BURST/DAILY",
+        ),
+        (["accounts", "update", "a", "--rate-limit", "0/9/9"], 2, "Expected `int` >= 1"),
         (["accounts", "create", "--plan", "gold"], 2, "Invalid enum value 'gold'"),
         (["accounts", "list", "--mode", "prod"], 2, "the mode is test or live"),
         (["keys", "create", "acct_x", "--scope", "all"], 2, "Invalid enum value 'all'"),

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import stat
+from collections import Counter
 from pathlib import Path
 
 import asyncpg
@@ -268,3 +269,28 @@ async def test_health_and_documents_need_no_key(
         assert b"insufficient_funds" in page.body
         refused = await client.settle("POST /healthz", {})
         assert (refused.code, refused.headers["allow"]) == ("method_not_allowed", "GET, HEAD")
+
+
+async def test_a_server_that_was_killed_remembers_what_was_used(
+    data_dir: Path, serve: Serve
+) -> None:
+    server = serve(data_dir)
+    sandbox = server.sandbox
+    rate = ("--rate-limit", "1000/2000/50", "--mode", "test", "--data-dir", data_dir)
+    assert commerce("accounts", "update", sandbox["account"], *rate).status == 0
+    client = Client(server.url, sandbox["secret_key"])
+
+    async def used(number: int) -> Counter[int]:
+        return Counter([(await client.settle("GET /account")).status for _ in range(number)])
+
+    async def heard() -> bool:
+        policy = (await client.settle("GET /account")).headers["ratelimit-policy"]
+        return policy.startswith('"burst";q=2000;')
+
+    await eventually(heard)
+    assert await used(4) == {200: 4}
+    server.kill()
+    server.start()
+    # The lease of 20 that held those five went with the process.
+    assert await used(40) == {200: 30, 429: 10}
+    await client.close()

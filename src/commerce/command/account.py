@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
 import typer
 
@@ -18,10 +19,12 @@ from commerce.command.terminal import (
     show,
     show_all,
 )
+from commerce.installation import ServerError
 from commerce.kernel.errors import ApiError
 from commerce.store.table import Filter
 
 LIMIT_MAX = 10_000
+RATE_LIMIT_HELP = "RATE/BURST/DAILY of an enterprise account (DAILY may be none), or plan."
 
 cli = typer.Typer(no_args_is_help=True, help="Accounts, their plans and capabilities.")
 
@@ -50,6 +53,7 @@ def update_account(  # noqa: PLR0913, PLR0917 - one option each
     plan: Annotated[str | None, typer.Option(help="free, starter, …")] = None,
     verification: Annotated[str | None, typer.Option(help="basic, verified, …")] = None,
     capability: Annotated[list[str] | None, typer.Option(help="All it is to have.")] = None,
+    rate_limit: Annotated[str | None, typer.Option(help=RATE_LIMIT_HELP)] = None,
     mode: Annotated[str | None, typer.Option(help="test or live; both if not given.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -58,7 +62,10 @@ def update_account(  # noqa: PLR0913, PLR0917 - one option each
 
     Of both modes, --json prints an array.
     """
-    given = {"name": name, "plan": plan, "verification": verification, "capabilities": capability}
+    given: dict[str, Any] = {"name": name, "plan": plan, "verification": verification}
+    given["capabilities"] = capability
+    if rate_limit is not None:
+        given["rate_limit"] = _rate_limit(rate_limit)
     given = {key: value for key, value in given.items() if value is not None}
     params = convert(accounts.UpdateAccount, {"account": account, **given})
     modes = (False, True) if mode is None else (livemode_of(mode),)
@@ -70,6 +77,17 @@ def update_account(  # noqa: PLR0913, PLR0917 - one option each
         return
     for each in changed:
         show(each, as_json=as_json)
+
+
+def _rate_limit(text: str) -> dict[str, int | None] | str:
+    """`50000/100000/none` as limits; `plan` stands for itself."""
+    if text == "plan":
+        return text
+    form = re.fullmatch(r"([0-9]{1,16})/([0-9]{1,16})/(none|[0-9]{1,16})", text)
+    if form is None:
+        raise ServerError("a rate limit is RATE/BURST/DAILY, such as 50000/100000/none, or plan")
+    daily = None if form[3] == "none" else int(form[3])
+    return {"rate": int(form[1]), "burst": int(form[2]), "daily": daily}
 
 
 @cli.command("show")

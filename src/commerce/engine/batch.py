@@ -97,14 +97,15 @@ class Batch:
     async def _load_more(self, working: WorkingSet, misses: list[Miss]) -> None:
         for miss in misses:
             keys = self.extra.setdefault(miss.index, {})
-            keys[miss.key] = miss.lock or keys.get(miss.key, False)
+            for key in miss.keys:
+                keys[key] = miss.lock or keys.get(key, False)
         # Locks are taken in one global order. One that sorts below a lock already held sends
         # the batch back to where it holds nothing.
         if _below(working, misses):
             raise Restart
         wanted: dict[Index, dict[Key, bool]] = {}
         for miss in misses:
-            wanted.setdefault(miss.index, {})[miss.key] = miss.lock
+            wanted.setdefault(miss.index, {}).update(dict.fromkeys(miss.keys, miss.lock))
         await self._take(working, wanted)
 
     def answer(self, ran: Ran) -> list[Work]:
@@ -202,5 +203,5 @@ def _row(value: Any) -> Row:
 
 def _below(working: WorkingSet, misses: list[Miss]) -> bool:
     held = [(index.order, max(keys)) for index, keys in working.locked.items() if keys]
-    wanted = [(m.index.order, m.key) for m in misses if m.lock]
+    wanted = [(m.index.order, min(m.keys)) for m in misses if m.lock]
     return bool(held) and bool(wanted) and min(wanted) <= max(held)

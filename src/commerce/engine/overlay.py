@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
 from commerce.ledger.account import BALANCE, NETWORK, LedgerAccount
@@ -42,12 +43,12 @@ class Held(NamedTuple):
 
 
 class Miss(Exception):
-    """A verb touched a row that was not loaded, or not locked."""
+    """A verb touched rows that were not loaded, or not locked."""
 
-    def __init__(self, index: Index, key: Key, *, lock: bool) -> None:
-        super().__init__(index, key)
+    def __init__(self, index: Index, *keys: Key, lock: bool) -> None:
+        super().__init__(index, keys)
         self.index = index
-        self.key = key
+        self.keys = keys
         self.lock = lock
 
 
@@ -170,6 +171,32 @@ class Overlay:
         if value is _UNREAD or (lock and value is not None and not working.holds(index, key)):
             raise Miss(index, key, lock=lock)
         return value
+
+    def see(self, kind: Kind, owner: tuple[str, bool], ids: Iterable[str]) -> dict[str, Any]:
+        """Those of an owner's objects that there are, by id, with what has been done to them.
+
+        All that nobody has looked for yet is one `Miss`, and so one query.
+        """
+        index = kind.table.key
+        own = [row for table, row in self.appended if table is kind.table]
+        added = {
+            row[2]: row
+            for row in (*self.working.appended.get(kind.table, ()), *own)
+            if row[:2] == owner
+        }
+        found: dict[str, Any] = {}
+        unseen: list[Key] = []
+        for id_ in ids:
+            try:
+                value = added.get(id_) or self.read(index, (*owner, id_))
+            except Miss as miss:
+                unseen += miss.keys
+                continue
+            if value is not None:
+                found[id_] = (kind.held(value) if type(value) is tuple else value).thing
+        if unseen:
+            raise Miss(index, *unseen, lock=False)
+        return found
 
     def put(self, index: Index, key: Key, value: Any) -> None:
         """Set a row; one that is not there yet is born.

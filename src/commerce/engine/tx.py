@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
+from commerce.engine.condition import Condition
 from commerce.engine.outbox import EVENT
 from commerce.engine.overlay import Directory, Held, Kind, Overlay
 from commerce.kernel.errors import ApiError
@@ -105,7 +106,17 @@ def missing(
 class Tx:
     """One verb's view of a batch."""
 
-    __slots__ = ("_ids", "_means", "_overlay", "added", "caller", "emitted", "lane", "now")
+    __slots__ = (
+        "_ids",
+        "_means",
+        "_overlay",
+        "added",
+        "caller",
+        "condition",
+        "emitted",
+        "lane",
+        "now",
+    )
 
     def __init__(
         self, overlay: Overlay, caller: Caller, *, now: int, means: Means, lane: int
@@ -117,6 +128,8 @@ class Tx:
         self.now = now
         """The time, Unix seconds; it does not pass while the verb runs."""
         self.lane = lane
+        self.condition: Condition | None = None
+        """What must be so of the object to be changed; None once it was found to be so."""
         self.emitted: dict[str, Emitted] = {}
         """The last event of each object, by the object's id."""
         self.added: set[str] = set()
@@ -159,7 +172,13 @@ class Tx:
         if held is None:
             elsewhere = self._overlay.read(kind.table.key, (key[0], not key[1], id_))
             raise missing(kind, id_, self.caller.livemode if elsewhere else None, param=param)
+        if lock and self.condition is not None:
+            self.condition = self.condition.look(id_, held)
         return held.thing  # type: ignore[no-any-return]
+
+    def see(self, kind: Kind, ids: Iterable[str]) -> dict[str, Any]:
+        """Those of the caller's objects that there are, by id, as they are after this verb."""
+        return self._overlay.see(kind, (self.caller.account, self.caller.livemode), ids)
 
     def _key(self, id_: str, account: str | None) -> Key:
         return (account or self.caller.account, self.caller.livemode, id_)
@@ -231,6 +250,8 @@ class Tx:
         key = self._key_of(thing, account)
         before = self._held(kind.table.key, key, kind, lock=True)
         assert before is not None
+        if self.condition is not None:
+            self.condition = self.condition.look(key[-1], before)
         after: Any = msgspec.structs.replace(before.thing, **fields)
         held = Held(kind, before.account, before.version + 1, after)
         self._overlay.put(kind.table.key, key, held)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -118,12 +119,14 @@ async def _send(
         content_type = (b"content-type", response.content_type.encode())
         _CONTENT_TYPES[response.content_type] = content_type
     headers = [
-        content_type,
-        (b"content-length", str(len(response.body)).encode()),
         (b"request-id", request.id.encode()),
         _VERSION,
+        *request.limits,
         *cross_origin,
     ]
+    if response.status != HTTPStatus.NOT_MODIFIED:
+        # Of a 304 they would speak of the answer that the client has (RFC 9110, 8.6).
+        headers += [content_type, (b"content-length", str(len(response.body)).encode())]
     headers += [(name.lower().encode(), value.encode()) for name, value in response.headers]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     body = b"" if request.method == "HEAD" else response.body

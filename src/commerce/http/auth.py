@@ -35,8 +35,13 @@ class Authenticator:
         self._known: dict[bytes, Principal] = {}
         self._heard = 0
 
-    async def authenticate(self, header: bytes | None) -> Principal:
-        """The principal of an Authorization header. Raises the 401 codes."""
+    async def authenticate(
+        self, header: bytes | None, before_look_up: Callable[[], None] | None = None
+    ) -> Principal:
+        """The principal of an Authorization header. Raises the 401 codes.
+
+        `before_look_up` may refuse to ask the database about a key that is not remembered.
+        """
         secret = _bearer(header)
         hash_ = self.ring.hash_of(secret)
         principal = self._known.get(hash_)
@@ -44,6 +49,8 @@ class Authenticator:
             # A mistyped key is known by its checksum, without asking the database.
             if not self.ring.well_formed(secret):
                 raise _refused("api_key_invalid")
+            if before_look_up is not None:
+                before_look_up()
             principal = await self._look_up(hash_)
         if not hmac.compare_digest(principal.hash, hash_):
             raise _refused("api_key_invalid")

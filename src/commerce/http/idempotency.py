@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -41,17 +42,19 @@ class OneKey(Params, frozen=True, kw_only=True):
     key: Annotated[str, msgspec.Meta(max_length=LENGTH_MAX)]
 
 
-def read(
+def read(  # noqa: PLR0913, PLR0917 - all that a request is known again by
     header: bytes | None,
     params: Params,
     operation: Operation,
     api_key: str,
     master_key: MasterKey,
+    expand: Sequence[str] = (),
 ) -> IdempotencyKey | None:
     """The key of a request, and the keyed hash of what it asks for.
 
     The hash is of the operation's documented name and of the parameters as read, so that a path
-    and its alias are one, and the order of members is none. An answer with a secret is for the
+    and its alias are one, and the order of members is none. What is to be expanded is part of
+    it, since it is part of the answer that is remembered. An answer with a secret is for the
     API key that asked for it, and no other gets it again. Raises `idempotency_key_invalid`.
     """
     key = None if header is None else header.decode("latin-1")
@@ -68,6 +71,8 @@ def read(
         params = msgspec.structs.replace(params, idempotency_key=None)
     asker = api_key if operation.secret else ""
     asked = f"{operation.method} {operation.path}\n{asker}\n".encode() + _ENCODER.encode(params)
+    if expand:
+        asked += b"\n" + _ENCODER.encode(expand)
     return IdempotencyKey(key, master_key.fingerprint("request", asked))
 
 

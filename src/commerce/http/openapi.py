@@ -11,7 +11,8 @@ import msgspec
 from commerce.kernel.docstring import field_docs
 from commerce.kernel.errors import ROWS
 from commerce.kernel.version import API_VERSION
-from commerce.resource.listing import LIMIT_DEFAULT, LIMIT_MAX, filter_names
+from commerce.resource.filter import filter_names
+from commerce.resource.listing import LIMIT_DEFAULT, LIMIT_MAX
 from commerce.resource.noun import Noun, Spec
 from commerce.resource.operation import Operation
 from commerce.resource.parameter import Amount, Dollars, Moment

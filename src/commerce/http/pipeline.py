@@ -1,31 +1,42 @@
-"""The journey of a request: match, authenticate, authorise, parse, run or read, render."""
+"""The journey of a request: match, authenticate, authorise, limit, parse, run or read, render."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 
 from commerce.engine.answers import Answer, IdempotencyKey
 from commerce.engine.command import Command
+from commerce.engine.condition import Condition, require_met
 from commerce.engine.engine import Engine
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Caller, Tx
-from commerce.http import idempotency, params, transport
+from commerce.http import conditional, idempotency, params, transport
 from commerce.http.acting import Connections
 from commerce.http.auth import Authenticator, KeyRing
 from commerce.http.body import parse_json
-from commerce.http.request import Request, Response
+from commerce.http.form import parse_form
+from commerce.http.limits.account import Limiter
+from commerce.http.limits.address import Addresses
+from commerce.http.request import Parameters, Request, Response, split_expand
 from commerce.http.routes import Match, Router
 from commerce.kernel.errors import ApiError
 from commerce.kernel.version import API_VERSION
 from commerce.resource import listing
 from commerce.resource.access import Principal, authorise
-from commerce.resource.operation import Nothing, Operation, Params, answer, encode
+from commerce.resource.expansion import Expander, Plan, expanded, expanded_in
+from commerce.resource.filter import single, unknown
+from commerce.resource.noun import Noun
+from commerce.resource.operation import Access, Nothing, Operation, Params, answer, encode
 from commerce.resource.reading import Reader, Reading
 from commerce.resource.registry import Endpoint
+from commerce.store.session import StoreUnavailable
 
-JSON_TYPES = (b"application/json",)
+JSON_TYPE = b"application/json"
+FORM_TYPE = b"application/x-www-form-urlencoded"
 ROWS_A_VERB = 10
 """About as many rows a verb writes that says nothing else: a transfer, its entries, its event."""
 REPLAYED = (("Idempotent-Replayed", "true"),)
@@ -39,79 +50,149 @@ class Pipeline(NamedTuple):
     engine: Engine
     reader: Reader
     body_size_max: int
+    limiter: Limiter | None
+    addresses: Addresses | None
     connections: Connections
+    expander: Expander
 
     async def run(self, request: Request) -> Response:
         """Answer a request. Raises `ApiError`."""
-        match = self.router.match(request.method, request.path)
-        principal = await self.authenticator.authenticate(request.headers.get(b"authorization"))
+        try:
+            match = self.router.match(request.method, request.path)
+        except ApiError as missing:
+            raise await self._lost(request, missing) from None
+        principal = await self._authenticate(request)
         request.account = principal.account
-        transport.refuse_unsafe(request, principal)
-        authorise(principal, match.endpoint.access)
+        try:
+            transport.refuse_unsafe(request, principal)
+            authorise(principal, match.endpoint.access)
+        except ApiError:
+            await self._charge(request, principal)
+            raise
+        if self.limiter is not None:
+            await self.limiter.take(request, principal.account, principal.livemode)
         named = request.headers.get(b"x-account-id")
         caller = _caller(request, principal, await self.connections.acted_on(named, principal))
         request.account = caller.account
         _require_version(request.headers.get(b"stateset-version"))
         if match.endpoint.kind == "verb":
-            return await self._write(request, caller, match)
-        return await self._read(request, caller, match)
+            return await self._write(request, principal, caller, match)
+        return await self._read(request, principal, caller, match)
 
-    async def _write(self, request: Request, caller: Caller, match: Match) -> Response:
+    async def _authenticate(self, request: Request) -> Principal:
+        """Who calls. Who cannot say is charged by address, and asks the database in bounds."""
+        header, addresses = request.headers.get(b"authorization"), self.addresses
+        guard = None if addresses is None else partial(addresses.check, request.peer)
+        try:
+            return await self.authenticator.authenticate(header, guard)
+        except ApiError:
+            if addresses is not None:
+                addresses.take(request)
+            raise
+
+    async def _lost(self, request: Request, missing: ApiError) -> ApiError:
+        """What to answer where nothing is: that, unless who asks has asked too often for nobody."""
+        try:
+            await self._charge(request, await self._authenticate(request))
+        except ApiError as refusal:
+            return refusal if refusal.type == "rate_limit_error" else missing
+        except StoreUnavailable:
+            return missing
+        return missing
+
+    async def _charge(self, request: Request, principal: Principal) -> None:
+        """Charge a request that is refused anyway to whoever sent it."""
+        if self.limiter is not None:
+            with suppress(ApiError, StoreUnavailable):
+                await self.limiter.take(request, principal.account, principal.livemode)
+
+    async def _write(
+        self, request: Request, principal: Principal, caller: Caller, match: Match
+    ) -> Response:
         operation = match.endpoint.operation
         assert operation is not None
-        if request.query:
-            raise listing.unknown(next(iter(request.parameters()), ""), ())
-        values = await self._body(request)
-        parsed = params.convert(operation.params, values, match.path, strict=True)
+        expand, rest = split_expand(request.parameters())
+        if rest:
+            raise unknown(next(iter(rest)), ("expand[]",))
+        plan = self._plan(principal, operation.returns, expand)
+        condition = conditional.condition(request.headers.get(b"if-match"), match.path)
+        parsed = await self._parsed(request, operation.params, match.path)
         master_key = self.engine.means.master_key
         header = request.headers.get(b"idempotency-key")
-        key = idempotency.read(header, parsed, operation, caller.key or "", master_key)
+        key = idempotency.read(header, parsed, operation, principal.key, master_key, plan.paths)
         if key is not None:
             request.idempotency_key = key.key
             caller = msgspec.structs.replace(caller, idempotency_key=key.key)
-        command = _command(operation, caller, parsed, key, self.authenticator.ring)
+        wish = Wish(parsed, plan, condition)
+        command = _command(operation, caller, wish, key, self.authenticator.ring)
         given = await self.engine.submit(command)
         headers = (*given.headers, *REPLAYED) if given.replayed else given.headers
         return Response(given.status, given.body, headers)
 
-    async def _body(self, request: Request) -> dict[str, Any]:
+    async def _parsed(self, request: Request, type_: type[Params], path: dict[str, str]) -> Params:
+        """The parameters in a body, and in the path."""
         body = await request.body(self.body_size_max)
-        if body:
-            given = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-            if given not in JSON_TYPES:
-                message = "Send the body as 'Content-Type: application/json'."
-                raise ApiError("content_type_unsupported", message)
-        return parse_json(body)
+        given = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if body and given == FORM_TYPE:
+            return params.convert(type_, parse_form(body, type_), path, strict=False)
+        if body and given != JSON_TYPE:
+            message = "Send the body as 'Content-Type: application/json'."
+            raise ApiError("content_type_unsupported", message)
+        return params.convert(type_, parse_json(body), path, strict=True)
 
-    async def _read(self, request: Request, caller: Caller, match: Match) -> Response:
+    def _plan(
+        self, principal: Principal, returns: Any, paths: list[str], *, listed: bool = False
+    ) -> Plan:
+        """What is to be expanded, if the principal may read it."""
+        plan = self.expander.plan(returns, paths, listed=listed)
+        for scope in plan.scopes:
+            authorise(principal, Access(scope))
+        return plan
+
+    async def _read(
+        self, request: Request, principal: Principal, caller: Caller, match: Match
+    ) -> Response:
         endpoint = match.endpoint
         reading = Reading(self.reader, caller, self.engine.means.now())
-        query = request.parameters()
-        if endpoint.kind == "list":
-            return await _list(reading, endpoint, query)
-        values = {name: given[-1] for name, given in query.items()}
-        if endpoint.kind == "view":
-            operation = endpoint.operation
-            assert operation is not None
-            assert operation.read is not None
-            parsed = params.convert(operation.params, values, match.path, strict=False)
-            return Response(200, encode(await operation.read(reading, parsed)))
-        params.convert(Nothing, values, {}, strict=False)
-        assert endpoint.noun is not None
-        return Response(200, encode(await reading.get(endpoint.noun, match.path["id"])))
+        expand, query = split_expand(request.parameters())
+        returns = endpoint.noun or (endpoint.operation and endpoint.operation.returns)
+        plan = self._plan(principal, returns, expand, listed=endpoint.kind == "list")
+        thing = await _thing(reading, endpoint, query, match.path)
+        state = reading.state(thing) if isinstance(thing, Noun) else None
+        body = await expanded(reading, plan, encode(thing))
+        return conditional.answered(body, state, request.headers.get(b"if-none-match"))
 
 
-async def _list(reading: Reading, endpoint: Endpoint, query: dict[str, list[str]]) -> Response:
+async def _thing(
+    reading: Reading, endpoint: Endpoint, query: Parameters, path: dict[str, str]
+) -> Any:
+    """What an endpoint reads."""
+    if endpoint.kind == "view":
+        operation = endpoint.operation
+        assert operation is not None
+        assert operation.read is not None
+        parsed = params.convert(operation.params, single(query), path, strict=False)
+        return await operation.read(reading, parsed)
     assert endpoint.noun is not None
-    asked = listing.parse(endpoint.noun.__noun__, query)
-    url = f"/v1{endpoint.path}"
-    return Response(200, encode(await listing.list_things(reading, endpoint.noun, asked, url)))
+    if endpoint.kind == "list":
+        asked = listing.parse(endpoint.noun.__noun__, query)
+        return await listing.list_things(reading, endpoint.noun, asked, f"/v1{endpoint.path}")
+    params.convert(Nothing, single(query), {}, strict=False)
+    return await reading.get(endpoint.noun, path["id"])
+
+
+class Wish(NamedTuple):
+    """What a write asks for."""
+
+    params: Params
+    plan: Plan
+    condition: Condition | None
 
 
 def _command(
     operation: Operation,
     caller: Caller,
-    parsed: Params,
+    wish: Wish,
     key: IdempotencyKey | None,
     ring: KeyRing,
 ) -> Command:
@@ -121,14 +202,20 @@ def _command(
 
     def run(tx: Tx) -> Answer:
         ring.check(tx)
-        return answer(tx, verb(tx, parsed), secret=operation.secret)
+        tx.condition = wish.condition
+        given = answer(tx, verb(tx, wish.params), secret=operation.secret)
+        require_met(tx.condition)
+        if not wish.plan.steps:
+            return given
+        # The answer differs from its event now, so it is kept by itself.
+        return given._replace(body=expanded_in(tx, wish.plan, given.body), event=None)
 
     def needs(needs: Needs) -> None:
         ring.need(needs, caller)
         if operation.needs is not None:
-            operation.needs(needs, caller, parsed)
+            operation.needs(needs, caller, wish.params)
 
-    weight = ROWS_A_VERB if operation.weight is None else operation.weight(parsed)
+    weight = ROWS_A_VERB if operation.weight is None else operation.weight(wish.params)
     return Command(caller, run, needs, key, weight)
 
 

@@ -8,10 +8,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
+import structlog
 
 if TYPE_CHECKING:
     from uvicorn import Config
     from uvicorn.server import ServerState
+
+log = structlog.get_logger("commerce.http")
 
 HEAD_BYTES_MAX = 64 * 1024
 """A request line and headers longer than this close the connection."""
@@ -296,9 +299,14 @@ class Connection(asyncio.Protocol):
     async def _run(self, exchange: Exchange) -> None:
         try:
             await self._app(exchange.scope, exchange.receive, exchange.send)
-        except BaseException:
+        except asyncio.CancelledError:
             self._close()
             raise
+        except Exception:
+            path = exchange.scope["raw_path"][:200].decode("latin-1")
+            log.exception("request_failed", path=path)
+            self._close()
+            return
         self.state.total_requests += 1
         self._running = None
         if not exchange.keep_alive or exchange.begun or self._closing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -13,6 +14,9 @@ from commerce.kernel.errors import ApiError
 
 FIELDS_MAX = 200
 BODY_SECONDS_MAX = 30.0
+_EXPAND = re.compile(r"expand\[[0-9]{0,3}\]")
+
+Parameters = dict[str, list[str]]
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -48,6 +52,8 @@ class Request(msgspec.Struct):
     """The body, where all of it was there before the request was begun with."""
     account: str | None = None
     """Whose it turned out to be, for the log."""
+    limits: tuple[tuple[bytes, bytes], ...] = ()
+    """The header fields of its answer that tell of rate limits."""
     idempotency_key: str | None = None
 
     async def body(self, size_max: int) -> bytes:
@@ -81,7 +87,7 @@ class Request(msgspec.Struct):
             raise Disconnected
         return message
 
-    def parameters(self) -> dict[str, list[str]]:
+    def parameters(self) -> Parameters:
         """The query's parameters, in their order. Raises `parameter_invalid`."""
         if not self.query:
             return {}
@@ -94,12 +100,19 @@ class Request(msgspec.Struct):
             )
         except ValueError:
             raise ApiError("parameter_invalid", "The query string cannot be read.") from None
-        found: dict[str, list[str]] = {}
+        found: Parameters = {}
         for name, value in pairs:
             if "\x00" in name or "\x00" in value:
                 raise ApiError("parameter_invalid", "The query string holds a NUL character.")
             found.setdefault(name, []).append(value)
         return found
+
+
+def split_expand(query: Parameters) -> tuple[list[str], Parameters]:
+    """What a query asks to be expanded, `expand[]=…` or `expand[0]=…`, and the rest of it."""
+    rest = {name: values for name, values in query.items() if not _EXPAND.fullmatch(name)}
+    asked = [path for name, values in query.items() if name not in rest for path in values]
+    return asked, rest
 
 
 def _too_large(size_max: int) -> ApiError:

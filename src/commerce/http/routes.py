@@ -68,9 +68,12 @@ class Router:
             raise ApiError("route_missing", f"There is nothing at {method} {raw_path[:200]}.")
         if method == "PUT" and "PATCH" in node.endpoints:
             method = "PATCH"
+        if method == "HEAD" and "GET" in node.endpoints:
+            method = "GET"
         found = node.endpoints.get(method)
         if found is None:
-            allow = ", ".join(sorted(node.endpoints))
+            allowed = {*node.endpoints, "HEAD"} if "GET" in node.endpoints else node.endpoints
+            allow = ", ".join(sorted(allowed))
             raise ApiError("method_not_allowed", headers={"Allow": allow})
         endpoint, names = found
         return Match(endpoint, dict(zip(names, values, strict=True)))

@@ -31,7 +31,7 @@ class Proxies:
         peer = client[0]
         if self._trusted and parse_address(peer) in self._trusted:
             return self._forwarded(scope, peer)
-        return Came(peer, secure=scope["scheme"] == "https" or is_loopback(peer))
+        return Came(peer, secure=scope.get("scheme", "http") == "https" or is_loopback(peer))
 
     def _forwarded(self, scope: dict[str, Any], proxy: str) -> Came:
         """Where a trusted proxy says that a request came from.
@@ -51,7 +51,7 @@ class Proxies:
             peer = str(address)
             if address not in self._trusted:
                 break
-        scheme = schemes[-1].lower() if schemes else scope["scheme"]
+        scheme = schemes[-1].lower() if schemes else scope.get("scheme", "http")
         return Came(peer, secure=scheme == "https" or (known and is_loopback(peer)))
 
 

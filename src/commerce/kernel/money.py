@@ -93,6 +93,13 @@ class Money:
         return cls(minor, currency)
 
     @classmethod
+    def bound(cls, text: str, currency: str, *, param: str) -> Self:
+        """Read an amount to compare others with: as `parse` does, and zero too."""
+        if _minor(text, digits(currency), param) == 0:
+            return cls(0, currency)
+        return cls.parse(text, currency, param=param)
+
+    @classmethod
     def coin(cls, value: object, *, param: str = "amount") -> Self:
         """Read the coin form, `{"denom": "ssusd", "amount": "<millionths>"}`.
 

@@ -18,14 +18,17 @@ import types
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import (
+    TYPE_CHECKING,
     Annotated,
     Any,
     ClassVar,
     Generic,
     Literal,
     NamedTuple,
+    Self,
     TypeVar,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -43,10 +46,36 @@ READ_MAX = 20_000
 """How many objects of a noun are remembered as they were read."""
 
 
-class Ref(str, Generic[Target]):
-    """The id of an object of one noun; a checker refuses the id of another."""
+class Refers(NamedTuple):
+    """What an id leads to: a noun, or nouns by their names."""
 
-    __slots__ = ()
+    targets: tuple[Any, ...]
+
+
+if TYPE_CHECKING:
+
+    class Ref(str, Generic[Target]):
+        """The id of an object of one noun; a checker refuses the id of another."""
+
+        __slots__ = ()
+
+else:
+
+    class Ref:
+        """The id of an object of one noun: text, which clients may expand into the object."""
+
+        def __class_getitem__(cls, target: type) -> Any:
+            """`Ref[Deposit]`: text that leads to a deposit."""
+            return Annotated[str, Refers((target,))]
+
+
+def refers(*names: str) -> Refers:
+    """Mark an id as leading to nouns of higher areas, which are known by name alone.
+
+    `payment: Annotated[str, refers("payment")]`. With several names, ids are told apart by
+    their prefixes.
+    """
+    return Refers(names)
 
 
 class _Mark(NamedTuple):
@@ -67,6 +96,9 @@ Hash = Annotated[str, HEX, msgspec.Meta(description="32 bytes as hexadecimal dig
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """A nested group of fields of a noun."""
 
+    __stands_for__: ClassVar[str] = ""
+    """The noun that this is a summary of, by its `id`: clients may expand it into the whole."""
+
 
 class Noun(msgspec.Struct, frozen=True, kw_only=True, tag_field="object"):
     """What every object has."""
@@ -81,6 +113,11 @@ class Noun(msgspec.Struct, frozen=True, kw_only=True, tag_field="object"):
     """When the object was made, Unix seconds."""
     metadata: dict[str, str] = {}
     """Up to 50 pairs of your own; keys up to 40 characters, values up to 500."""
+
+    @property
+    def ref(self) -> Ref[Self]:
+        """The id, for a field of another noun that leads here."""
+        return cast("Ref[Self]", self.id)
 
 
 class Field(NamedTuple):
@@ -139,6 +176,7 @@ class Spec:
         hints = get_type_hints(cls, include_extras=True)
         self.types = {field: hints[field] for field in cls.__struct_fields__}
         self.docs = field_docs(cls)
+        self.currency = _default(cls, "currency")
         self.hidden = {field for field, hint in self.types.items() if HIDDEN in _marks(hint)}
         names = zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)
         self.shown = [pair for pair in names if pair[0] not in self.hidden]
@@ -214,6 +252,13 @@ _HEAD_COLUMNS = (
 _HEAD = {column.name for column in _HEAD_COLUMNS}
 
 Reader = tuple[str, Callable[[dict[str, Any]], Any]]
+
+
+def _default(cls: type[Noun], name: str) -> str | None:
+    """What a field says where nothing else does, if it is text."""
+    fields = {field.name: field.default for field in msgspec.structs.fields(cls)}
+    default = fields.get(name)
+    return default if isinstance(default, str) else None
 
 
 def _marks(hint: Any) -> tuple[Any, ...]:
@@ -331,7 +376,7 @@ def _conversion(
     simple = {bool: "boolean", int: "bigint", str: "text"}
     if bare in simple:
         return simple[bare], path, None, plain
-    if get_origin(bare) in (Literal, Ref) or bare is Ref:
+    if get_origin(bare) is Literal:
         return "text", path, None, plain
     return "jsonb", path, _to_json, lambda values: _from_json(values[column], bare)
 

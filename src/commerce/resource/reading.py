@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from commerce.engine.overlay import Kind
+from commerce.engine.condition import state_of
+from commerce.engine.overlay import Held, Kind
 from commerce.engine.tx import Caller, kind_of, missing
 from commerce.store.session import Store
 from commerce.store.table import Filter, Index, Key, Page, Row, Table
@@ -63,6 +65,7 @@ class Reading:
         self.caller = caller
         self.now = now
         """The time, Unix seconds."""
+        self._got: dict[tuple[str, str], Held] = {}
 
     def key(self, id_: str) -> Key:
         """The key of the caller's object with this id."""
@@ -78,7 +81,20 @@ class Reading:
         row = await self.row(kind, id_)
         if row is None:
             raise await self.missing(kind, id_)
-        return kind.held(row).thing  # type: ignore[no-any-return]
+        held = kind.held(row)
+        self._got[(kind.name, id_)] = held
+        return held.thing  # type: ignore[no-any-return]
+
+    async def many(self, kind: Kind, ids: Sequence[str]) -> dict[str, Any]:
+        """Those of the caller's objects that there are, by id, in one query."""
+        keys = [self.key(id_) for id_ in ids]
+        rows = await self._reader.store.find(kind.table.key, keys)
+        return {thing.id: thing for thing in things(kind, rows)}
+
+    def state(self, thing: Any) -> str | None:
+        """The state in which `get` has read an object; None for what was read otherwise."""
+        held = self._got.get((kind_of(thing).name, thing.id))
+        return None if held is None else state_of(held)
 
     async def row(self, kind: Kind, id_: str, *, listed: bool = False) -> Row | None:
         """The row of an object that is the caller's, or stands in its list.

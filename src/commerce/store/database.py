@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 
-from commerce.store import sql
+from commerce.store import rate, sql
 from commerce.store.layout import Layout
 from commerce.store.migrate import MigrationError, pending
 from commerce.store.session import (
@@ -225,6 +225,14 @@ class Database:
     async def forget(self, table: Table, keys: Sequence[Key], *, created_before: int) -> None:
         """Delete rows that have expired."""
         await self._fetch_by_keys(sql.forget, table, keys, created_before)
+
+    async def take(self, asks: Sequence[rate.Ask]) -> dict[tuple[str, bool], rate.Grant]:
+        """Take tokens by the database's clock, in the one order in which these rows are locked."""
+        try:
+            rows = await self._fetch(rate.TAKE, rate.values(asks))
+        except Conflict as error:
+            raise StoreUnavailable(str(error)) from error
+        return {row[:2]: rate.Grant._make(row[2:]) for row in rows}
 
     async def outcome(self, xid: int) -> Outcome:
         """Ask PostgreSQL what became of a transaction."""

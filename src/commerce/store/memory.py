@@ -9,7 +9,9 @@ PostgreSQL, and so is outliving the process.
 from __future__ import annotations
 
 import asyncio
+import json
 import operator
+import time
 from collections import defaultdict
 from collections.abc import (
     AsyncIterator,
@@ -23,6 +25,7 @@ from collections.abc import (
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+from commerce.store import rate
 from commerce.store.session import (
     Conflict,
     Duplicate,
@@ -43,6 +46,7 @@ _COMPARE: dict[str, Callable[..., bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     "in": lambda value, values: value in values,
+    "@>": lambda value, held: json.loads(held).items() <= json.loads(value).items(),
 }
 
 
@@ -76,8 +80,8 @@ class Memory:
 
     `interrupt`, where set, is awaited before each step: of a session `begin`, `find`, `load`,
     `write`, `commit`, and `committed` (kept, and not yet answered for); of the store `session`,
-    `read`, `forget`, `outcome`, `held`. It may wait, which stops the world there, or raise what
-    the store may raise there: `StoreUnavailable`, `CommitUnknown`.
+    `read`, `forget`, `outcome`, `held`, `take`. It may wait, which stops the world there, or
+    raise what the store may raise there: `StoreUnavailable`, `CommitUnknown`.
     """
 
     def __init__(self, *, lock_timeout_seconds: float = 5.0) -> None:
@@ -87,6 +91,9 @@ class Memory:
         self.outcomes: list[Outcome] = []  # by transaction id
         self.lanes: set[int] = set()
         self.told: list[Callable[[str | None], None]] = []
+        self.now: Callable[[], int] = time.time_ns
+        """The clock of rate budgets, Unix nanoseconds."""
+        self._budgets: dict[tuple[str, bool], rate.Budget] = {}
         self._tables: dict[Table, _Rows] = {}
 
     async def step(self, name: str) -> None:
@@ -147,6 +154,16 @@ class Memory:
             row = self.rows(table).at(table.key, key)
             if row is not None and row[at] < created_before:
                 self.rows(table).put(key, None)
+
+    async def take(self, asks: Sequence[rate.Ask]) -> dict[tuple[str, bool], rate.Grant]:
+        """Take tokens by this store's clock."""
+        await self.step("take")
+        grants = {}
+        for ask in asks:
+            key = (ask.account, ask.livemode)
+            budget = self._budgets.get(key)
+            self._budgets[key], grants[key] = rate.take(budget, ask, self.now())
+        return grants
 
     async def outcome(self, xid: int) -> Outcome:
         """What became of a transaction."""
@@ -257,6 +274,8 @@ class MemorySession:
         """A row as this transaction sees it: committed, or its own."""
         changes = self.changes[index.table]
         row = self._store.rows(index.table).at(index, key)
+        if index.columns == index.table.key.columns:
+            return changes.get(key, row)
         if row is not None:
             return changes.get(index.table.key.of(row), row)
         return next((own for own in changes.values() if index.of(own) == key), None)

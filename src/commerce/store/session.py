@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol
 
+from commerce.store.rate import Ask, Grant
 from commerce.store.table import Filter, Index, Key, Page, Row, Table, Wanted, Writing
 
 Outcome = Literal["committed", "aborted", "running", "unknown"]
@@ -87,6 +88,12 @@ class Store(Protocol):
 
     async def forget(self, table: Table, keys: Sequence[Key], *, created_before: int) -> None:
         """Delete those of the rows that are that old, in their own transaction."""
+
+    async def take(self, asks: Sequence[Ask]) -> dict[tuple[str, bool], Grant]:
+        """Take tokens of accounts' rate budgets, one ask for each account and mode.
+
+        By the store's own clock, across all processes. Raises `StoreUnavailable`.
+        """
 
     async def outcome(self, xid: int) -> Outcome:
         """What became of a transaction whose commit was not answered."""

@@ -141,6 +141,10 @@ def _condition(condition: Filter, type_: str, values: list[Any]) -> str:
     values.append(condition.value)
     if condition.operator == "in":
         return f"{condition.column} = ANY(${len(values)}::{type_}[])"
+    if condition.operator == "@>":
+        # Said for the indexes of metadata, which leave out what has none.
+        some = f"{condition.column} <> '{{}}'::jsonb"
+        return f"{condition.column} @> ${len(values)}::jsonb AND {some}"
     return f"{condition.column} {condition.operator} ${len(values)}::{type_}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 Key = tuple[Any, ...]
@@ -35,17 +36,21 @@ class Index:
         self.name = f"{table.name}({','.join(columns)}){','.join(select or ())}"
         self.order = (table.rank, self.name)
         """The index's place in the order in which rows are locked."""
-        positions = [table.names.index(name) for name in columns]
-        self.of: Callable[[Row], Key] = lambda row: tuple([row[at] for at in positions])
+        self.of: Callable[[Row], Key] = _picking(table, columns)
         """Gives a whole row's key in this index."""
-        selected = [table.names.index(name) for name in self.select]
-        self.part: Callable[[Row], Row] | None = None
+        self.part = None if select is None else _picking(table, select)
         """Gives the part of a whole row that this index selects, if it is not all of it."""
-        if select is not None:
-            self.part = lambda row: tuple([row[at] for at in selected])
 
     def __repr__(self) -> str:
         return f"Index({self.name})"
+
+
+def _picking(table: Table, names: tuple[str, ...]) -> Callable[[Row], Row]:
+    """Give the function from a whole row to some of its values."""
+    at = [table.names.index(name) for name in names]
+    if at == list(range(len(at))):
+        return itemgetter(slice(len(at)))
+    return itemgetter(*at) if len(at) > 1 else lambda row: (row[at[0]],)
 
 
 class Table:
@@ -111,7 +116,10 @@ class Writing(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """A condition on one column: the operator is one of `=`, `<>`, `in`, `>`, `>=`, `<`, `<=`."""
+    """A condition on one column: the operator is one of `=`, `<>`, `in`, `>`, `>=`, `<`, `<=`.
+
+    `@>` is of a `jsonb` object, that it holds the members of the value, which is JSON as well.
+    """
 
     column: str
     operator: str

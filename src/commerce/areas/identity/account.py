@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Caller, Tx
 from commerce.kernel import address as addresses
 from commerce.kernel.errors import ApiError
 from commerce.ledger.directory import Address
-from commerce.resource.noun import Noun, noun
+from commerce.resource.noun import Noun, Part, noun
 from commerce.resource.operation import Params, view
 from commerce.resource.parameter import Name
 from commerce.resource.reading import Reader, Reading
@@ -19,6 +21,17 @@ from commerce.store.table import Index
 Plan = Literal["free", "starter", "growth", "enterprise"]
 Verification = Literal["basic", "verified", "premium", "business"]
 Capability = Literal["stablecoin_issuance", "reserves_operator", "finance_lender"]
+
+
+class RateLimit(Part, frozen=True, kw_only=True):
+    """The rate limits of one account, where they are not its plan's."""
+
+    rate: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    """Requests a second, in each mode."""
+    burst: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
+    """Requests at once, after a pause: how deep the bucket is."""
+    daily: Annotated[int, msgspec.Meta(ge=1, le=10**15)] | None = None
+    """Requests in a UTC day; null where there is no such limit."""
 
 
 @noun(
@@ -46,6 +59,8 @@ class Account(Noun, tag="account", frozen=True, kw_only=True):
     """What the account may do beyond the ordinary. The operator's to set."""
     wallet: str
     """The address of the main wallet in this mode."""
+    rate_limit: RateLimit | None = None
+    """The rate limits of an enterprise account that has its own; null for those of the plan."""
     parent: str | None = None
     """The account that this one is connected to, for good; null where it stands alone."""
 
@@ -72,6 +87,8 @@ class UpdateAccount(Params, frozen=True, kw_only=True):
     plan: Plan | None = None
     verification: Verification | None = None
     capabilities: list[Capability] | None = None
+    rate_limit: RateLimit | Literal["plan"] | None = None
+    """Limits of its own, for the enterprise plan alone; `plan` for those of the plan again."""
 
 
 @lru_cache(65536)
@@ -126,14 +143,24 @@ def _open(  # noqa: PLR0913 - all that a new account consists of
 
 
 def update(tx: Tx, params: UpdateAccount) -> Account:
-    """Set what is the operator's to set, in the caller's mode."""
+    """Set what is the operator's to set, in the caller's mode.
+
+    An account that leaves the enterprise plan loses the rate limits of its own.
+    """
     _require_operator(tx)
     account = tx.lock(Account, params.account, account=params.account)
-    given = {
+    is_enterprise = (params.plan or account.plan) == "enterprise"
+    if isinstance(params.rate_limit, RateLimit) and not is_enterprise:
+        message = "Only an enterprise account has rate limits of its own."
+        raise ApiError("parameter_invalid", message, param="rate_limit")
+    given: dict[str, Any] = {
         name: value
         for name in ("name", "plan", "verification", "capabilities")
         if (value := getattr(params, name)) is not None
     }
+    if params.rate_limit is not None or not is_enterprise:
+        own_limit = isinstance(params.rate_limit, RateLimit)
+        given["rate_limit"] = params.rate_limit if own_limit else None
     return change(tx, account, **given)
 
 
@@ -166,6 +193,12 @@ def _require_operator(tx: Tx) -> None:
 def own(tx: Tx) -> Account:
     """The account that acts."""
     return tx.get(Account, tx.caller.account)
+
+
+async def find(reader: Reader, account: str, livemode: bool) -> Account | None:
+    """An account as one mode has it."""
+    row = await reader.point(Account.__noun__.table.key, (account, livemode, account))
+    return None if row is None else Account.__noun__.held(row).thing
 
 
 def need_own(needs: Needs, caller: Caller) -> None:

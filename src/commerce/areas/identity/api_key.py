@@ -41,7 +41,7 @@ _CHECK_LENGTH = 6
     rank=50,
     path="api_keys",
     scope="keys:read",
-    filters=("type", "status"),
+    filters=("type", "status", "expires_at", "revoked_at"),
     announced=True,
 )
 class ApiKey(Noun, tag="api_key", frozen=True, kw_only=True):

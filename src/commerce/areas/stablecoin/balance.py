@@ -8,6 +8,7 @@ import msgspec
 
 from commerce.areas.identity.account import main_wallet
 from commerce.areas.stablecoin.deposit import SOURCE_TYPES
+from commerce.areas.stablecoin.transaction import Transaction
 from commerce.books import chart, stablecoin
 from commerce.kernel import address as addresses
 from commerce.kernel.currency import SSUSD
@@ -17,7 +18,7 @@ from commerce.ledger.account import BALANCE, NETWORK, LedgerAccount
 from commerce.ledger.cap import CAP, USED_AT, Cap
 from commerce.ledger.directory import ADDRESS, Address
 from commerce.ledger.entry import ENTRY
-from commerce.resource.noun import Part
+from commerce.resource.noun import Part, Ref
 from commerce.resource.operation import Params, view
 from commerce.resource.reading import Reading
 from commerce.store.table import Filter
@@ -53,9 +54,9 @@ class Balance(
     """When this was so, Unix seconds."""
     transaction_count: int
     """How many transactions moved what is available in it."""
-    first_transaction: str | None
+    first_transaction: Ref[Transaction] | None
     """The first of them; null where there is none."""
-    last_transaction: str | None
+    last_transaction: Ref[Transaction] | None
     """The last of them; null where there is none."""
 
 
@@ -151,10 +152,12 @@ async def _read(reading: Reading, account: LedgerAccount) -> tuple[int, int]:
     return (0, 0) if row is None else (row[6], row[7])
 
 
-async def _transaction(reading: Reading, account: LedgerAccount, number: int) -> str | None:
+async def _transaction(
+    reading: Reading, account: LedgerAccount, number: int
+) -> Ref[Transaction] | None:
     key = (account.owner, account.livemode, account.code, account.currency, number)
     row = await reading.point(ENTRY.key, key)
-    return None if row is None else str(row[5])
+    return None if row is None else Ref[Transaction](row[5])
 
 
 @view(Reserves, "GET /stablecoin/reserves", scope="stablecoin:read")

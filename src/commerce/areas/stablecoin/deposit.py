@@ -32,7 +32,7 @@ SOURCE_TYPES: tuple[SourceType, ...] = get_args(SourceType)
     path="stablecoin/reserves/deposits",
     scope="stablecoin:read",
     event="stablecoin.reserve_deposit",
-    filters=("status", "type"),
+    filters=("status", "type", "amount", "verified_at"),
 )
 class Deposit(Noun, tag="stablecoin_reserve_deposit", frozen=True, kw_only=True):
     """Dollars paid into the reserves."""

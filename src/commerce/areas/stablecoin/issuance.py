@@ -18,7 +18,7 @@ from commerce.kernel.currency import SSUSD, UNIT
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.resource.example import Example
-from commerce.resource.noun import HIDDEN, Noun, Part, noun
+from commerce.resource.noun import HIDDEN, Noun, Part, Ref, noun
 from commerce.resource.operation import Params, operation
 from commerce.resource.parameter import (
     Dollars,
@@ -41,7 +41,7 @@ class IssuanceSource(Part, frozen=True, kw_only=True):
 
     type: SourceType
     """How the dollars came."""
-    deposit: str
+    deposit: Ref[Deposit]
     """The verified deposit that was minted against."""
 
 
@@ -70,7 +70,7 @@ class IssuanceReserve(Part, frozen=True, kw_only=True):
     rank=305,
     path="stablecoin/issuances",
     scope="stablecoin:read",
-    filters=("status", "recipient", "reference_id", "purpose"),
+    filters=("status", "recipient", "reference_id", "purpose", "amount"),
     unique=("reference_id",),
 )
 class Issuance(Noun, tag="stablecoin_issuance", frozen=True, kw_only=True):
@@ -214,7 +214,7 @@ def issue(tx: Tx, params: CreateIssuance) -> Issuance:
             reference_id=params.reference_id,
             purpose=params.purpose,
             memo=params.memo,
-            source=IssuanceSource(type=deposit.type, deposit=deposit.id),
+            source=IssuanceSource(type=deposit.type, deposit=deposit.ref),
             source_named=params.source.deposit is not None,
             compliance=_compliance(params),
             transaction=summary(booked),

@@ -36,7 +36,7 @@ Words = Annotated[str, msgspec.Meta(max_length=256)]
     path="stablecoin/redemptions",
     scope="stablecoin:read",
     event="stablecoin.redemption",
-    filters=("status", "sender", "reference_id"),
+    filters=("status", "sender", "reference_id", "amount", "completed_at"),
     unique=("reference_id",),
 )
 class Redemption(Noun, tag="stablecoin_redemption", frozen=True, kw_only=True):

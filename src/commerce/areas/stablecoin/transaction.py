@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 import msgspec
 
 from commerce.engine.tx import Booked
+from commerce.kernel.currency import SSUSD
 from commerce.kernel.money import Money
 from commerce.ledger.entry import TRANSACTION
-from commerce.resource.noun import COMPUTED, HIDDEN, Hash, Noun, Part, noun
+from commerce.resource.noun import COMPUTED, HIDDEN, Hash, Noun, Part, noun, refers
 
 TransactionType = Literal[
     "issue",
@@ -27,8 +28,19 @@ TransactionType = Literal[
 ]
 
 
+SOURCE = refers(
+    "stablecoin_issuance",
+    "stablecoin_redemption",
+    "stablecoin_reserve_deposit",
+    "stablecoin_transfer",
+)
+"""What causes transactions, by name: all of it is declared above this."""
+
+
 class TransactionSummary(Part, frozen=True, kw_only=True):
     """The ledger transaction that moved the money."""
+
+    __stands_for__ = "stablecoin_transaction"
 
     id: str
     """The transaction's id."""
@@ -46,7 +58,7 @@ class TransactionSummary(Part, frozen=True, kw_only=True):
     path="stablecoin/transactions",
     order=("id",),
     scope="stablecoin:read",
-    filters=("type",),
+    filters=("type", "status", "source", "amount"),
     table=TRANSACTION,
 )
 class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True):
@@ -55,12 +67,12 @@ class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True)
     type: TransactionType
     """What kind of movement it is."""
     booking: Annotated[str, HIDDEN]
-    source: str
+    source: Annotated[str, SOURCE]
     """The object that caused it."""
     amount: Money
     """How much moved, fees apart."""
-    currency: str
-    """The currency of the amount."""
+    currency: str = SSUSD
+    """Always `ssusd`."""
     sender: str | None = msgspec.field(default=None, name="from")
     """The address it came from; null for what was minted."""
     recipient: str | None = msgspec.field(default=None, name="to")

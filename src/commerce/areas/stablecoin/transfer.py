@@ -40,7 +40,7 @@ class TransferFees(Part, frozen=True, kw_only=True):
     path="stablecoin/transfers",
     order=("id",),
     scope="stablecoin:read",
-    filters=("status",),
+    filters=("status", "from", "to", "amount"),
 )
 class Transfer(Noun, tag="stablecoin_transfer", frozen=True, kw_only=True):
     """A transfer of ssUSD between two wallets."""

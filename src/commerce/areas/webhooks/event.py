@@ -35,7 +35,7 @@ class EventRequest(Part, frozen=True, kw_only=True):
     path="events",
     order=("id",),
     scope="events:read",
-    filters=("type", "object_id"),
+    filters=("type", "object_id", "sequence"),
     table=EVENT,
 )
 class Event(Noun, tag="event", frozen=True, kw_only=True):
