@@ -51,6 +51,7 @@ async def test_an_account_is_opened_in_both_modes_with_nothing_that_is_the_opera
         "plan": "free",
         "verification": "premium",
         "capabilities": [],
+        "rate_limit": None,
         "wallet": account.main_wallet(made["id"], livemode=False),
         "parent": parent.id,
     }

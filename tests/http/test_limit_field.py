@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from commerce.http.address_limit import Addresses, network
-from commerce.http.rate_limit import PLANS, Fields, Limits, Policy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commerce.http import address_limit
+from commerce.http.limits import address as address_limit
+from commerce.http.limits.account import PLANS, Fields, Limits, Policy
+from commerce.http.limits.address import Addresses, network
 from commerce.http.request import Request
 from commerce.kernel.errors import ApiError
 from commerce.store.rate import DAY, NANOSECONDS

@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from commerce.http.limits import account as account_limit
 from commerce.http.limits.account import PLANS, Limiter, Limits
 from commerce.http.request import Request
 from commerce.kernel.errors import ApiError

@@ -79,10 +79,13 @@ def test_an_account_is_created_shown_listed_and_updated(operator: Operator) -> N
     updated = operator.told("accounts", "update", id_, "--plan", "free", "--mode", "test")
     assert updated == {**made, "plan": "free"}
     given = ["--name", "Ada L.", "--capability", "finance_lender"]
-    assert operator.run("accounts", "update", id_, *given).status == 0
-    for mode, before in (("test", updated), ("live", live)):
+    both = operator.told("accounts", "update", id_, *given)
+    for mode, before, told in (("test", updated, both[0]), ("live", live, both[1])):
         expected = {**before, "name": "Ada L.", "capabilities": ["finance_lender"]}
+        assert told == expected
         assert operator.told("accounts", "show", id_, "--mode", mode) == expected
+    printed = operator.run("accounts", "update", id_, "--plan", "growth").out
+    assert printed.count(f"id             {id_}") == 2
 
     own = ["--plan", "enterprise", "--rate-limit", "500/900/none", "--mode", "test"]
     limited = operator.told("accounts", "update", id_, *own)
@@ -141,6 +144,45 @@ def test_a_key_is_created_listed_rolled_and_revoked(operator: Operator) -> None:
     assert not any(key["secret"] in listed for key in (made, rolled, again))
 
 
+def test_a_key_is_made_with_limits_recipients_and_an_end(operator: Operator) -> None:
+    account = operator.told("accounts", "create")["id"]
+    made = operator.told(
+        "keys", "create", account, "--type", "restricted", "--scope", "stablecoin:transfer",
+        "--limit-per-transaction", "10.00", "--limit-daily", "20", "--limit-lifetime", "30.5",
+        "--recipient", SAMPLE, "--expires-at", "2199-01-01",
+    )  # fmt: skip
+    assert made["limits"] == {"per_transaction": "10.00", "daily": "20.00", "lifetime": "30.50"}
+    assert made["recipients"] == [SAMPLE]
+    assert made["expires_at"] == 7_226_582_400
+    transfer = {"to": SAMPLE, "amount": "10.01"}
+    refusal = operator.ask(made["secret"], "POST /stablecoin/transfer", transfer)
+    assert (refusal.status, refusal.code) == (402, "limit_exceeded")
+    rolled = operator.told("keys", "roll", account, made["id"])
+    assert {**rolled, "id": 0, "secret": 0, "redacted": 0, "created": 0} == {
+        **made, "id": 0, "secret": 0, "redacted": 0, "created": 0
+    }  # fmt: skip
+
+
+def test_both_modes_are_served_side_by_side_and_know_nothing_of_each_other(
+    operator: Operator,
+) -> None:
+    account = operator.told("accounts", "create")["id"]
+    keys = {
+        mode: operator.told("keys", "create", account, "--mode", mode)["secret"]
+        for mode in ("test", "live")
+    }
+    for mode, key in keys.items():
+        assert operator.ask(key, "GET /account").json["livemode"] is (mode == "live")
+    child = operator.ask(keys["test"], "POST /accounts", {"name": "Child"}).json["id"]
+    assert operator.ask(keys["live"], f"GET /accounts/{child}").json["parent"] == account
+    shown = operator.told("accounts", "show", child, "--mode", "live")
+    assert (shown["parent"], shown["livemode"]) == (account, True)
+    made = operator.ask(keys["live"], "POST /api_keys", {"type": "public"}).json["id"]
+    missing = operator.ask(keys["test"], f"GET /api_keys/{made}")
+    assert missing.code == "resource_missing"
+    assert "It exists in live mode" in missing.json["error"]["message"]
+
+
 def test_keys_of_both_modes_and_all_types_are_made(operator: Operator) -> None:
     account = operator.told("accounts", "create")["id"]
     for type_, letters in (("secret", "sk"), ("public", "pk")):
@@ -169,6 +211,15 @@ def test_a_blocked_address_neither_sends_nor_receives_until_it_is_let_go(
         ran = operator.run("addresses", "unblock", blocked)
         assert (ran.status, ran.out) == (0, f"{blocked} is not blocked in test mode\n")
     assert operator.ask(key, "POST /stablecoin/transfer", transfer).status == 201
+    told = operator.told("addresses", "block", SAMPLE)
+    assert told == {
+        "object": "address",
+        "livemode": False,
+        "address": SAMPLE,
+        "account": None,
+        "blocked": True,
+    }
+    assert operator.told("addresses", "unblock", SAMPLE) == {**told, "blocked": False}
     live = operator.run("addresses", "block", wallet, "--mode", "live")
     assert live.out == f"{wallet} is blocked in live mode\n"
     assert operator.ask(key, "POST /stablecoin/transfer", transfer).status == 201
@@ -193,12 +244,24 @@ def test_a_blocked_address_neither_sends_nor_receives_until_it_is_let_go(
         (["accounts", "create", "--plan", "gold"], 2, "Invalid enum value 'gold'"),
         (["accounts", "list", "--mode", "prod"], 2, "the mode is test or live"),
         (["keys", "create", "acct_x", "--scope", "all"], 2, "Invalid enum value 'all'"),
+        (["keys", "create", "acct_x", "--limit-daily", "0"], 2, "'amount' must be"),
+        (["keys", "create", "acct_x", "--expires-at", "soon"], 2, "'expires_at' must be"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
     operator: Operator, arguments: list[str], status: int, message: str
 ) -> None:
     assert refused(operator.run(*arguments), status).startswith(message)
+
+
+@pytest.mark.parametrize("limit", ["-1", "0", "10001", "many"])
+def test_a_limit_out_of_bounds_is_refused_and_is_no_traceback(
+    operator: Operator, limit: str
+) -> None:
+    ran = operator.run("accounts", "list", "--limit", limit)
+    assert (ran.status, ran.out) == (2, "")
+    assert "--limit" in ran.err
+    assert "Traceback" not in ran.err
 
 
 def test_a_restricted_key_without_scopes_is_refused(operator: Operator) -> None:

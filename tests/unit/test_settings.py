@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from commerce.kernel.master_key import MasterKey
+from commerce.kernel.network import Networks
 from commerce.settings import Settings, SettingsError, load_master_key
 
 HEX = "0f" * 32
@@ -98,10 +99,36 @@ def test_an_unknown_override_is_refused() -> None:
         ("COMMERCE_DATA_DIR", ""),
         ("COMMERCE_MASTER_KEY", ""),
         ("COMMERCE_POSTGRES_USER", "--root"),
+        ("COMMERCE_TRUSTED_PROXIES", ""),
+        ("COMMERCE_TRUSTED_PROXIES", "localhost"),
+        ("COMMERCE_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("COMMERCE_TRUSTED_PROXIES", "10.0.0.0/8,"),
+        ("COMMERCE_CORS_ORIGINS", ""),
+        ("COMMERCE_CORS_ORIGINS", "shop.example.com"),
+        ("COMMERCE_CORS_ORIGINS", "https://shop.example.com/"),
+        ("COMMERCE_CORS_ORIGINS", "https://*.example.com"),
+        ("COMMERCE_CORS_ORIGINS", "*, https://shop.example.com"),
+        ("COMMERCE_TLS_CERT", "cert.pem"),
+        ("COMMERCE_TLS_KEY", "key.pem"),
     ],
 )
 def test_a_wrong_value_is_refused_naming_its_variable(variable: str, value: str) -> None:
     assert refusal({variable: value}).startswith(variable)
+
+
+def test_settings_load_again_as_they_are_for_another_process() -> None:
+    environ = {
+        "COMMERCE_TRUSTED_PROXIES": "10.0.0.0/8, ::1",
+        "COMMERCE_CORS_ORIGINS": "https://shop.example.com, http://localhost:3000",
+        "COMMERCE_TLS_CERT": "~/cert.pem",
+        "COMMERCE_TLS_KEY": "/srv/key.pem",
+    }
+    settings = Settings.load(environ)
+    assert settings.trusted_proxies == Networks("10.0.0.0/8", "::1")
+    assert settings.tls_cert == Path.home() / "cert.pem"
+    assert Settings.load(settings.environment()) == settings
+    shown = {row.name: row.value for row in settings.describe()}
+    assert shown["COMMERCE_TRUSTED_PROXIES"] == "10.0.0.0/8,::1/128"
 
 
 def test_the_text_null_is_not_taken_for_unset() -> None:

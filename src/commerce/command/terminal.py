@@ -22,7 +22,7 @@ from commerce.areas.identity.account import Account
 from commerce.installation import ServerError, database_url, running_app
 from commerce.kernel.errors import ApiError
 from commerce.resource.operation import encode
-from commerce.resource.parameter import decode
+from commerce.resource.parameter import Rejected, decode
 from commerce.settings import Settings
 from commerce.store.table import Filter, Page
 
@@ -50,6 +50,9 @@ def convert(type_: type[Any], given: dict[str, Any]) -> Any:
     try:
         return msgspec.convert(given, type_, dec_hook=decode)
     except msgspec.ValidationError as error:
+        what, _, where = str(error).rpartition(" - at `$.")
+        if isinstance(error.__cause__, Rejected):  # It has left the name to whoever knows it.
+            raise ServerError(what.replace("''", f"'{where[:-1]}'", 1)) from None
         raise ServerError(str(error)) from None
 
 

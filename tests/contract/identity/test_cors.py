@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from commerce.http.request import Request
+from commerce.kernel.errors import ApiError
 from commerce.resource.registry import Endpoint
 from commerce.settings import Settings
 from commerce.store.session import StoreUnavailable
@@ -94,7 +95,12 @@ async def test_a_page_may_read_that_nothing_is_there(
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(StoreUnavailable("gone"), 503), (RuntimeError("broken"), 500)]
+    ("error", "status"),
+    [
+        (ApiError("rate_limit_exceeded", headers={"Retry-After": "1"}), 429),
+        (StoreUnavailable("gone"), 503),
+        (RuntimeError("broken"), 500),
+    ],
 )
 async def test_a_page_may_read_that_the_server_failed(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
@@ -117,7 +123,8 @@ async def test_a_preflight_of_a_path_that_is_not_there_lets_the_404_be_read(stag
 async def test_options_that_are_no_preflight_are_another_method(stage: Stage) -> None:
     for headers in ([], [(b"access-control-request-method", b"GET")]):
         reply = await stage.send("OPTIONS", b"/v1/account", headers)
-        assert (reply.status, reply.headers["allow"]) == (405, "GET")
+        assert reply.status == 405
+        assert "GET" in listed(reply, "allow")
 
 
 async def test_where_origins_are_listed_no_other_page_may_read(
