@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
@@ -14,13 +15,18 @@ from commerce import log
 from commerce.areas.identity import account, api_key
 from commerce.areas.stablecoin import (
     balance,
+    batch,
     deposit,
     issuance,
+    movement,
     redemption,
+    scheduled,
+    settlement,
     transaction,
     transfer,
 )
 from commerce.areas.webhooks import event
+from commerce.engine.agenda import JOB
 from commerce.engine.answers import ANSWER, Answer
 from commerce.engine.command import Command
 from commerce.engine.engine import Engine
@@ -34,6 +40,8 @@ from commerce.http.idempotency import state_view
 from commerce.http.pipeline import Pipeline
 from commerce.http.request import Response
 from commerce.http.routes import Router
+from commerce.jobs.queue import tasks_of
+from commerce.jobs.worker import Worker
 from commerce.kernel.clock import Clock, SystemClock
 from commerce.kernel.errors import ROWS
 from commerce.kernel.ids import IdFactory
@@ -54,11 +62,15 @@ MODULES = (
     deposit,
     issuance,
     transfer,
+    movement,
+    batch,
+    scheduled,
     redemption,
+    settlement,
     transaction,
     balance,
 )
-TABLES = (ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, EVENT, ANSWER)
+TABLES = (ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, EVENT, ANSWER, JOB)
 NETWORKS = {
     "testnet": frozenset({False}),
     "production": frozenset({True}),
@@ -91,6 +103,7 @@ class App:
             weight_max=settings.batch_weight_max,
         )
         self.reader = Reader(store)
+        self.worker = Worker(self.engine, tasks_of(MODULES))
         self.registry = Registry(MODULES, TABLES, [state_view(self.engine)])
         ring = KeyRing(
             api_key.well_formed,
@@ -118,14 +131,21 @@ class App:
         )
 
     @asynccontextmanager
-    async def running(self, *, serving: bool = True) -> AsyncIterator[App]:
-        """Run the engine; one that serves requests listens for what other processes announce."""
+    async def running(self, *, serving: bool = True, working: bool = False) -> AsyncIterator[App]:
+        """Run the engine; one that serves requests listens for what other processes announce.
+
+        `working` runs jobs beside them.
+        """
         self.engine.start()
+        jobs = asyncio.create_task(self.worker.run()) if working else None
         listening = self.store.listen(self.authenticator.told) if serving else nullcontext()
         async with listening:
             try:
                 yield self
             finally:
+                self.worker.stop()
+                if jobs is not None:
+                    await jobs
                 await self.engine.close()
                 await self.store.close()
 

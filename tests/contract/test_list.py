@@ -150,7 +150,7 @@ async def test_every_declared_filter_keeps_what_it_names(
             given = f"{endpoint.path}?limit=100&{name}={quote(str(value))}"
             page = await stage.get(given, many.party.key)
             assert page["data"] == [thing for thing in data if thing[name] == value]
-        some = sorted({str(thing[name]) for thing in data})[:2]
+        some = sorted({str(thing[name]) for thing in data if thing[name] is not None})[:2]
         if name != "created":
             many_values = "".join(f"&{name}[]={quote(value)}" for value in some)
             page = await stage.get(f"{endpoint.path}?limit=100{many_values}", many.party.key)

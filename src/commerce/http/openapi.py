@@ -49,6 +49,7 @@ def document(registry: Registry, base_url: str) -> dict[str, Any]:
     types = [
         *(noun for noun in registry.nouns),
         *(operation.returns for operation in operations),
+        *(operation.also for operation in operations if operation.also),
         *(operation.params for operation in operations),
     ]
     _, schemas = msgspec.json.schema_components(
@@ -195,6 +196,9 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
     returns = endpoint.noun or (endpoint.operation.returns if endpoint.operation else None)
     assert returns is not None
     schema: dict[str, Any] = {"$ref": REFERENCE.format(name=returns.__name__)}
+    if endpoint.operation is not None and endpoint.operation.also is not None:
+        also = {"$ref": REFERENCE.format(name=endpoint.operation.also.__name__)}
+        schema = {"oneOf": [schema, also]}
     if endpoint.kind == "list":
         schema = {
             "type": "object",

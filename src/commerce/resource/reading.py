@@ -86,11 +86,16 @@ class Reading:
         elsewhere = await self.point(kind.table.key, other)
         return missing(kind, id_, self.caller.livemode if elsewhere else None)
 
-    async def page(self, page: Page) -> list[Row]:
-        """Rows of the caller's, in both meanings: its account and its mode."""
+    async def page(
+        self, page: Page, *, owner: str = "account", livemode: bool | None = None
+    ) -> list[Row]:
+        """Rows of the caller's, in both meanings: its account and its mode.
+
+        `owner` is another column that names an account which may read a row.
+        """
         own = [
-            Filter("account", "=", self.caller.account),
-            Filter("livemode", "=", self.caller.livemode),
+            Filter(owner, "=", self.caller.account),
+            Filter("livemode", "=", self.caller.livemode if livemode is None else livemode),
         ]
         return await self._reader.store.page(page._replace(filters=[*own, *page.filters]))
 
