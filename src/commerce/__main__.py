@@ -31,7 +31,7 @@ from commerce.kernel.errors import ApiError
 from commerce.ledger.audit import audit
 from commerce.resource.noun import encode_money
 from commerce.resource.operation import encode
-from commerce.server import serve
+from commerce.server import serve, work
 from commerce.settings import Settings, SettingsError
 from commerce.store.embedded import EmbeddedError
 from commerce.store.migrate import MigrationError
@@ -76,6 +76,14 @@ def _announce(base_url: str, sandbox: Path) -> None:
     print(f"Specification: {base_url}/openapi.json   Errors: {base_url}/docs/errors", flush=True)
     if sandbox.exists():
         print(f"Sandbox account and keys: {sandbox}", flush=True)
+
+
+@cli.command("worker")
+def worker_command(data_dir: DataDir = None) -> None:
+    """Run jobs without serving, beside a server or on a machine of its own."""
+    settings = _settings(data_dir=data_dir)
+    log.configure(settings.log_level, settings.log_format)
+    work(settings, database_url(settings), lambda: print("Jobs are being run", flush=True))
 
 
 @cli.command("migrate")

@@ -13,7 +13,7 @@ from tests.contract import refusal
 from tests.contract.surface import LISTS, MAKERS, RETRIEVES, Rehearsal, named
 from tests.stage import NOW, Stage
 
-ROUNDS = 4
+ROUNDS = 3
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ async def test_every_declared_filter_keeps_what_it_names(
             page = await stage.get(given, many.party.key)
             assert page["data"] == [thing for thing in data if thing[name] == value]
         some = sorted({str(thing[name]) for thing in data if thing[name] is not None})[:2]
-        if name != "created":
+        if some and name != "created":
             many_values = "".join(f"&{name}[]={quote(value)}" for value in some)
             page = await stage.get(f"{endpoint.path}?limit=100{many_values}", many.party.key)
             assert page["data"] == [thing for thing in data if str(thing[name]) in some]

@@ -16,6 +16,7 @@ from commerce.resource.noun import Noun, Spec
 from commerce.resource.operation import Operation
 from commerce.resource.parameter import Amount, Dollars, Moment
 from commerce.resource.registry import Endpoint, Registry
+from commerce.resource.shelf import shelf_of
 
 REFERENCE = "#/components/schemas/{name}"
 _DECIMAL = {"type": "string", "examples": ["100.00"]}
@@ -177,11 +178,13 @@ def _reading(described: dict[str, Any], endpoint: Endpoint, noun: type[Noun]) ->
         described["summary"] = f"Retrieve one {spec.name}."
         return
     described["summary"] = f"List {spec.name} objects, newest first."
+    shelf = shelf_of(noun)
+    own = () if shelf is None else shelf.parameters
     limit = {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT}
     described["parameters"] += [{"name": "limit", "in": "query", "schema": limit}]
     described["parameters"] += [
         {"name": name, "in": "query", "schema": {"type": "string"}}
-        for name in ("starting_after", "ending_before", *filter_names(spec))
+        for name in ("starting_after", "ending_before", *filter_names(spec), *own)
     ]
 
 

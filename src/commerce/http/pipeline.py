@@ -21,6 +21,7 @@ from commerce.resource.access import Principal, authorise
 from commerce.resource.operation import Nothing, Operation, Params, answer, encode
 from commerce.resource.reading import Reader, Reading
 from commerce.resource.registry import Endpoint
+from commerce.resource.shelf import shelf_of
 
 JSON_TYPES = (b"application/json",)
 ROWS_A_VERB = 10
@@ -97,13 +98,19 @@ class Pipeline(NamedTuple):
             return Response(200, encode(await operation.read(reading, parsed)))
         params.convert(Nothing, values, {}, strict=False)
         assert endpoint.noun is not None
+        shelf = shelf_of(endpoint.noun)
+        if shelf is not None:
+            return Response(200, encode(await shelf.get(reading, match.path["id"])))
         return Response(200, encode(await reading.get(endpoint.noun, match.path["id"])))
 
 
 async def _list(reading: Reading, endpoint: Endpoint, query: dict[str, list[str]]) -> Response:
     assert endpoint.noun is not None
-    asked = listing.parse(endpoint.noun.__noun__, query)
     url = f"/v1{endpoint.path}"
+    shelf = shelf_of(endpoint.noun)
+    if shelf is not None:
+        return Response(200, encode(await shelf.page(reading, query, url)))
+    asked = listing.parse(endpoint.noun.__noun__, query)
     return Response(200, encode(await listing.list_things(reading, endpoint.noun, asked, url)))
 
 

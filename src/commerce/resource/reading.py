@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from commerce.engine.overlay import Kind
 from commerce.engine.tx import Caller, kind_of, missing
 from commerce.store.session import Store
-from commerce.store.table import Filter, Index, Key, Page, Row, Table
+from commerce.store.table import Filter, Index, Key, Page, Row, Sum
 
 Thing = TypeVar("Thing")
 QUERIES_AT_ONCE_MAX = 2
@@ -99,11 +99,9 @@ class Reading:
         ]
         return await self._reader.store.page(page._replace(filters=[*own, *page.filters]))
 
-    async def sums(
-        self, table: Table, amount: str, by: str, filters: list[Filter]
-    ) -> dict[Any, int]:
-        """The sums of a column over committed rows, by another column, from one snapshot."""
-        return await self._reader.store.sums(table, amount, by, filters)
+    async def sums(self, *asked: Sum) -> list[dict[Any, int]]:
+        """Sums over committed rows, each by another column, all of them from one snapshot."""
+        return await self._reader.store.sums(*asked)
 
 
 def things(kind: Kind, rows: list[Row]) -> list[Any]:

@@ -81,8 +81,8 @@ class Transfer(Noun, tag="stablecoin_transfer", frozen=True, kw_only=True):
     """When it is to be made, Unix seconds; null for one that was made at once."""
     batch: str | None = None
     """The batch it came in."""
-    failure_code: Literal["sanctioned_party"] | None = None
-    """Why a scheduled transfer failed: an address was blocked when its time came."""
+    failure_code: str | None = None
+    """Why a scheduled transfer failed: `sanctioned_party`, an address had been blocked."""
 
 
 class Order(NamedTuple):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
+from commerce.areas.stablecoin import history
 from commerce.engine.tx import Booked, Tx
 from commerce.kernel.money import Money
 from commerce.ledger.entry import TRANSACTION, Booking
 from commerce.resource.noun import COMPUTED, HIDDEN, Hash, Noun, Part, noun
+from commerce.resource.shelf import Shelf
 
 TransactionType = Literal[
     "issue",
@@ -46,11 +48,17 @@ class TransactionSummary(Part, frozen=True, kw_only=True):
     path="stablecoin/transactions",
     order=("id",),
     scope="stablecoin:read",
-    filters=("type",),
+    filters=("type", "status", "source"),
     table=TRANSACTION,
 )
 class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True):
-    """A movement in the ledger: never changed, all of it or none."""
+    """A movement in the ledger: never changed, all of it or none.
+
+    You read those that you caused, and those by which one of your wallets was paid. Lists may be
+    asked for an `address`, and for a `direction`, `in` or `out`, as that address or as you see it.
+    """
+
+    shelf: ClassVar[Shelf]
 
     type: TransactionType
     """What kind of movement it is."""
@@ -77,6 +85,9 @@ class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True)
     payee: Annotated[str | None, HIDDEN] = None
     memo: str | None = None
     """The sender's words to the recipient."""
+
+
+Transaction.shelf = history.shelf(Transaction)
 
 
 def tell_recipient(tx: Tx, booked: Booked, booking: Booking) -> None:

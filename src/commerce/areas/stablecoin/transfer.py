@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from commerce.areas.identity import account as accounts
 from commerce.areas.stablecoin import batch, limit, wallet
@@ -47,12 +48,12 @@ class CreateTransfer(Params, frozen=True, kw_only=True):
 
     sender: str | None = msgspec.field(default=None, name="from")
     """The wallet that pays: one of your own, your main wallet by default."""
-    recipient: str | None = msgspec.field(default=None, name="to")
+    recipient: str | UnsetType = msgspec.field(default=UNSET, name="to")
     """The wallet to be paid: any valid address. Required unless there are `transfers`."""
-    amount: Amount | None = None
+    amount: Amount | UnsetType = UNSET
     """How much, in ssUSD; or a coin, `{"denom": "ssusd", "amount": "<millionths>"}`. Required \
 unless there are `transfers`."""
-    transfers: Rows | None = None
+    transfers: Rows | UnsetType = UNSET
     """A batch of 1 to 500 transfers, of which all are made or none."""
     currency: str = SSUSD
     """`ssusd`, if given."""
@@ -69,16 +70,16 @@ unless there are `transfers`."""
 
     def __post_init__(self) -> None:
         """Refuse what is neither one transfer nor a batch of them, or both."""
-        if self.transfers is None:
+        if self.transfers is UNSET:
             for name, value in (("to", self.recipient), ("amount", self.amount)):
-                if value is None:
+                if value is UNSET:
                     raise _rejected(
                         "parameter_missing", f"The '{name}' parameter is required.", name
                     )
             return
         of_one = (
-            ("to", self.recipient is not None),
-            ("amount", self.amount is not None),
+            ("to", self.recipient is not UNSET),
+            ("amount", self.amount is not UNSET),
             ("memo", self.memo is not None),
             ("metadata", bool(self.metadata)),
         )
@@ -98,12 +99,12 @@ class Request:
     def __init__(self, params: CreateTransfer) -> None:
         """Read either shape."""
         self.rows: list[TransferRow]
-        if params.transfers is not None:
+        if params.transfers is not UNSET:
             self.rows = params.transfers
             self._prefix = "transfers[{}]."
             return
-        assert params.recipient is not None
-        assert params.amount is not None
+        assert params.recipient is not UNSET
+        assert params.amount is not UNSET
         row = TransferRow(
             recipient=params.recipient,
             amount=params.amount,
@@ -132,7 +133,7 @@ def needs(needs: Needs, caller: Caller, params: CreateTransfer) -> None:
 
 def weight(params: CreateTransfer) -> int:
     """About how many rows it will write."""
-    return ROWS_A_TRANSFER * (1 if params.transfers is None else len(params.transfers))
+    return ROWS_A_TRANSFER * (1 if params.transfers is UNSET else len(params.transfers))
 
 
 async def example(example: Example) -> dict[str, object]:
@@ -182,7 +183,7 @@ def transfer(tx: Tx, params: CreateTransfer) -> Transfer | BatchTransfer:
         Order(recipient, row.amount, row.memo, kept(row.metadata))
         for recipient, row in zip(recipients, request.rows, strict=True)
     ]
-    if params.transfers is not None:
+    if params.transfers is not UNSET:
         return batch.make(tx, terms, orders)
     return make(tx, terms, orders)[0]
 
