@@ -19,13 +19,16 @@ from bench.seed import seed
 from commerce.store.embedded import running_url
 
 CONNECTIONS = 64
+CONNECTIONS_OF = {"one": 1, "batch": 4}
+"""Where a scenario has others."""
+MODES: dict[str, Mode] = {"hot": "hot", "batch": "batch"}
 WARMUP_SECONDS = 3
 NAIVE = {"COMMERCE_BATCH_WEIGHT_MAX": "1"}
 VERSION = "server_version"
 SETTINGS = (VERSION, "fsync", "synchronous_commit", "shared_buffers", "max_wal_size")
 
 TPCB_BEFORE, TPCB_AFTER = "TPC-B before", "TPC-B after"
-SCENARIOS = ("tpcb", "uniform", "hot", "one", "naive")
+SCENARIOS = ("tpcb", "uniform", "hot", "one", "batch", "naive")
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ def execute(run: Run) -> None:
             measure_transfers(run, "uniform", server, wallets, url)
             measure_transfers(run, "hot", server, wallets, url)
             measure_transfers(run, "one", server, wallets, url)
+            measure_transfers(run, "batch", server, wallets, url)
             run.memory_mb_max = server.memory_mb_max()
         if {"naive", "tpcb"}.isdisjoint(run.only):
             return
@@ -110,8 +114,8 @@ def measure_transfers(run: Run, scenario: str, server: Server, wallets: Path, ur
         return
     announce(scenario)
     checkpoint(url)
-    mode: Mode = "hot" if scenario == "hot" else "uniform"
-    connections = 1 if scenario == "one" else CONNECTIONS
+    mode = MODES.get(scenario, "uniform")
+    connections = CONNECTIONS_OF.get(scenario, CONNECTIONS)
     command = [sys.executable, "-m", "bench.loader", str(wallets), "--url", server.base_url]
     command += ["--mode", mode, "--connections", str(connections)]
     command += ["--warmup-seconds", str(WARMUP_SECONDS), "--seconds", str(run.seconds)]
