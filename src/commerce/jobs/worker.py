@@ -41,7 +41,7 @@ class Worker:
 
     def __init__(self, engine: Engine, tasks: Mapping[str, Task]) -> None:
         self._engine = engine
-        self._tasks = tasks
+        self.tasks = tasks
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -69,7 +69,7 @@ class Worker:
     async def turn(self) -> int:
         """Run the jobs that are due now, the longest due first; gives how many were tried."""
         now = self._engine.means.now()
-        filters = [Filter("due_at", "<=", now), Filter("task", "in", sorted(self._tasks))]
+        filters = [Filter("due_at", "<=", now), Filter("task", "in", sorted(self.tasks))]
         page = Page(JOB, filters, ("due_at",), JOBS_AT_ONCE_MAX, ascending=True)
         jobs = [Job.of(row) for row in await self._engine.store.page(page)]
         done = await asyncio.gather(*(self._do(job) for job in jobs))
@@ -81,7 +81,7 @@ class Worker:
     async def _do(self, job: Job) -> bool:
         """Run one job; whether it is over. One that fails is put off, longer each time."""
         try:
-            await self._engine.submit(_command(job, self._tasks[job.task]))
+            await self._engine.submit(_command(job, self.tasks[job.task]))
         except ApiError as error:
             problem = error.code
         except Exception as error:  # noqa: BLE001 - the engine has logged it
