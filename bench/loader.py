@@ -51,8 +51,8 @@ class Wallets(msgspec.Struct, frozen=True):
 class LoadResult(msgspec.Struct, frozen=True):
     """What one load did; its JSON is the loader's one line of output.
 
-    `count` is the transfers that were answered with 201 within `seconds`. The latencies also cover requests
-    still in flight when the time was up, so that a stall at the end is not lost. `errors` counts
+    `count` is the transfers that were answered with 201 within `seconds`. The latencies also
+    cover requests in flight when the time was up, so that no stall is lost. `errors` counts
     everything but a 201 from the first request on, warm-up included, by status or by what went
     wrong with the connection; `samples` keeps the first bodies of each. `cpu_seconds` is the
     loader's own, within `seconds`.
