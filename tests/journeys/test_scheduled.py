@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
+import asyncio
 import sys
 import time
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 from commerce.kernel.address import SAMPLE
@@ -43,7 +44,7 @@ async def test_kills_around_the_due_moment_neither_lose_nor_double_a_transfer(
     assert url is not None
     wait_until(lambda: time.time() > due_at - 0.3)
     for pause in range(KILLS):
-        time.sleep(0.2 * pause)
+        await asyncio.sleep(0.2 * pause)
         server.kill()
         server.start()
 
@@ -52,7 +53,9 @@ async def test_kills_around_the_due_moment_neither_lose_nor_double_a_transfer(
 
     await eventually(all_made)
     async with Client(server.url, sandbox["secret_key"]) as client:
-        balances = (await client.ask("GET /stablecoin/balance")).json["balances"]
+        answer = await client.settle("GET /stablecoin/balance")
+    assert answer.status == 200, answer.body
+    balances = answer.json["balances"]
     assert balances == {"available": "59.60", "pending": "0.00", "locked": "0.00", "total": "59.60"}
     assert commerce("verify", "--data-dir", data_dir).status == 0
     assert server.stop() == 0
@@ -69,8 +72,8 @@ async def test_a_worker_alone_makes_what_is_due_and_stops_when_told(
     assert server.stop() == 0
     assert await made(database_url) == 0
     command = [sys.executable, "-m", "commerce", "worker", "--data-dir", str(data_dir)]
-    worker = subprocess.Popen(
-        command, env=environment(settings), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    worker = await asyncio.create_subprocess_exec(
+        *command, env=environment(settings), stdin=PIPE, stdout=PIPE
     )
     try:
 
@@ -79,7 +82,8 @@ async def test_a_worker_alone_makes_what_is_due_and_stops_when_told(
 
         await eventually(all_made)
         worker.terminate()
-        out, _ = worker.communicate(timeout=20)
+        out, _ = await asyncio.wait_for(worker.communicate(), 20)
     finally:
-        worker.kill()
+        if worker.returncode is None:
+            worker.kill()
     assert (worker.returncode, out) == (0, b"Jobs are being run\n")

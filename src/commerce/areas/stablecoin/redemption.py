@@ -8,8 +8,12 @@ import msgspec
 
 from commerce.areas.identity import account as accounts
 from commerce.areas.stablecoin import wallet
-from commerce.areas.stablecoin.arrival import estimated_arrival
-from commerce.areas.stablecoin.destination import Destination, DestinationDetails, checked
+from commerce.areas.stablecoin.destination import (
+    Destination,
+    DestinationDetails,
+    checked,
+    estimated_arrival,
+)
 from commerce.areas.stablecoin.transaction import TransactionSummary, summary
 from commerce.books import chart, stablecoin
 from commerce.engine.overlay import Needs
