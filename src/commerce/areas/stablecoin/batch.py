@@ -77,7 +77,10 @@ def make(tx: Tx, terms: Terms, orders: list[Order]) -> BatchTransfer:
     """Make transfers that were found to be in order together."""
     id_ = tx.new_id("bat")
     tx.added.add(id_)
-    return _of(id_, movement.make(tx, terms._replace(batch=id_), orders))
+    made = movement.make(tx, terms._replace(batch=id_), orders)
+    # Each transfer's JSON stands in its event already.
+    bodies = [msgspec.Raw(tx.emitted[transfer.id].body) for transfer in made]
+    return msgspec.structs.replace(_of(id_, made), transfers=bodies)
 
 
 def _of(id_: str, transfers: list[Transfer]) -> BatchTransfer:
