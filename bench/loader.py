@@ -24,12 +24,15 @@ from urllib.parse import urlsplit
 import msgspec
 import uvloop
 
-Mode = Literal["uniform", "hot", "received"]
+Mode = Literal["uniform", "hot", "received", "batch"]
 
 DRAIN_SECONDS_MAX = 10.0
 RECONNECT_SECONDS = 0.1
 SAMPLES_MAX = 3
 SAMPLE_BYTES_MAX = 500
+ROWS_A_BATCH = 500
+BATCHES_PREPARED = 100
+BATCH_SENDERS = 100
 
 
 class Wallet(msgspec.Struct, frozen=True):
@@ -48,8 +51,8 @@ class Wallets(msgspec.Struct, frozen=True):
 class LoadResult(msgspec.Struct, frozen=True):
     """What one load did; its JSON is the loader's one line of output.
 
-    `count` is the 201 answers that arrived within `seconds`. The latencies also cover requests
-    still in flight when the time was up, so that a stall at the end is not lost. `errors` counts
+    `count` is the transfers that were answered with 201 within `seconds`. The latencies also
+    cover requests in flight when the time was up, so that no stall is lost. `errors` counts
     everything but a 201 from the first request on, warm-up included, by status or by what went
     wrong with the connection; `samples` keeps the first bodies of each. `cpu_seconds` is the
     loader's own, within `seconds`.
@@ -78,7 +81,7 @@ def transfer_requests(wallets: list[Wallet], mode: Mode, host: str) -> Callable[
     """Return a function that gives the next request, from prepared heads and tails.
 
     `uniform`: any wallet to any other; `hot`: the first wallet to any other; `received`: any
-    other wallet to the first.
+    other wallet to the first; `batch`: one of the first wallets to 500 of the others at once.
     """
     heads = [
         (
@@ -106,14 +109,38 @@ def transfer_requests(wallets: list[Wallet], mode: Mode, host: str) -> Callable[
         sender = 1 + getrandbits(64) % others
         return b"%b%032x%b" % (heads[sender], getrandbits(128), tails[0])
 
-    return {"uniform": uniform, "hot": hot, "received": received}[mode]
+    batches = batch_tails(wallets) if mode == "batch" else []
+
+    def batch() -> bytes:
+        sender = getrandbits(64) % min(BATCH_SENDERS, size - 1)
+        tail = batches[getrandbits(64) % len(batches)]
+        return b"%b%032x%b" % (heads[sender], getrandbits(128), tail)
+
+    return {"uniform": uniform, "hot": hot, "received": received, "batch": batch}[mode]
+
+
+def batch_tails(wallets: list[Wallet]) -> list[bytes]:
+    """Return ends of requests: batches to wallets picked from all that send no batch."""
+    first = min(BATCH_SENDERS, len(wallets) - 1)
+    tails = []
+    for _ in range(BATCHES_PREPARED):
+        picked = [
+            wallets[first + getrandbits(64) % (len(wallets) - first)] for _ in range(ROWS_A_BATCH)
+        ]
+        rows = [{"to": each.wallet, "amount": "0.01"} for each in picked]
+        body = msgspec.json.encode({"transfers": rows})
+        tails.append(b"\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+    return tails
 
 
 class Load:
     """One timed load over a number of connections to one server."""
 
-    def __init__(self, next_request: Callable[[], bytes], host: str, port: int) -> None:
-        """Prepare a load against `host` and `port`; nothing is sent before `run`."""
+    def __init__(
+        self, next_request: Callable[[], bytes], host: str, port: int, *, rows: int = 1
+    ) -> None:
+        """Prepare a load against `host` and `port`, of so many transfers a request."""
+        self.rows = rows
         self.next_request = next_request
         self.host = host
         self.port = port
@@ -139,7 +166,7 @@ class Load:
         sys.stderr.flush()
         began, cpu_began = time.perf_counter(), time.process_time()
         await asyncio.sleep(seconds)
-        count = len(self.latencies_seconds)
+        count = len(self.latencies_seconds) * self.rows
         elapsed, cpu = time.perf_counter() - began, time.process_time() - cpu_began
         await self.drain()
         return self.result(count, elapsed, cpu)
@@ -284,7 +311,8 @@ async def load_transfers(arguments: argparse.Namespace) -> LoadResult:
     wallets = msgspec.json.decode(arguments.wallets.read_bytes(), type=Wallets).wallets
     url = urlsplit(arguments.url)
     requests = transfer_requests(wallets, arguments.mode, url.netloc)
-    load = Load(requests, url.hostname or "127.0.0.1", url.port or 80)
+    rows = ROWS_A_BATCH if arguments.mode == "batch" else 1
+    load = Load(requests, url.hostname or "127.0.0.1", url.port or 80, rows=rows)
     # The wallets and prepared bytes live to the end: a collection over them would only stall.
     gc.freeze()
     gc.disable()

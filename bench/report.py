@@ -29,6 +29,7 @@ TITLES = {
     "one": "transfers, one connection",
     LIMITED: "transfers, rate limits on",
     UNLIMITED: "transfers, rate limits off",
+    "batch": "transfers, batches of 500",
     "naive": "transfers, batch of one",
     TPCB_AFTER: "pgbench TPC-B, after",
 }
@@ -150,13 +151,15 @@ def targets(run: Run) -> Iterator[Target]:
     """Give the targets whose figures this run measured."""
     speed = {name: measured.load.throughput for name, measured in run.measured.items()}
     uniform, hot, naive = speed.get("uniform"), speed.get("hot"), speed.get("naive")
-    before, after = speed.get(TPCB_BEFORE), speed.get(TPCB_AFTER)
+    before, after, batch = (speed.get(name) for name in (TPCB_BEFORE, TPCB_AFTER, "batch"))
     if uniform and before and after:
         yield Target("uniform ÷ TPC-B, mean of both", 2 * uniform / (before + after), least=1.2)
         yield Target("uniform ÷ TPC-B before", uniform / before, least=1.2)
         yield Target("uniform ÷ TPC-B after", uniform / after, least=1.2)
     if uniform and hot:
         yield Target("hot ÷ uniform", hot / uniform, least=0.9)
+    if batch:
+        yield Target("transfers/s in batches of 500", batch, least=8000)
     if uniform and naive:
         yield Target("uniform ÷ batch of one", uniform / naive, least=8)
     if run.limits_ratios:

@@ -19,6 +19,9 @@ from bench.seed import seed
 from commerce.store.embedded import running_url
 
 CONNECTIONS = 64
+CONNECTIONS_OF = {"one": 1, "batch": 4}
+"""Where a scenario has others."""
+MODES: dict[str, Mode] = {"hot": "hot", "batch": "batch"}
 WARMUP_SECONDS = 3
 NAIVE = {"COMMERCE_BATCH_WEIGHT_MAX": "1"}
 LIMITS_ROUNDS = 5
@@ -27,7 +30,7 @@ VERSION = "server_version"
 SETTINGS = (VERSION, "fsync", "synchronous_commit", "shared_buffers", "max_wal_size")
 
 TPCB_BEFORE, TPCB_AFTER = "TPC-B before", "TPC-B after"
-SCENARIOS = ("tpcb", "uniform", "hot", "one", "limits", "naive")
+SCENARIOS = ("tpcb", "uniform", "hot", "one", "batch", "limits", "naive")
 LIMITED, UNLIMITED = "limits on", "limits off"
 
 
@@ -69,6 +72,7 @@ def execute(run: Run) -> None:
             measure_transfers(run, "uniform", server, wallets, url)
             measure_transfers(run, "hot", server, wallets, url)
             measure_transfers(run, "one", server, wallets, url)
+            measure_transfers(run, "batch", server, wallets, url)
             measure_limits(run, server, wallets, url)
             run.memory_mb_max = server.memory_mb_max()
         if {"naive", "tpcb"}.isdisjoint(run.only):
@@ -114,8 +118,8 @@ def measure_transfers(run: Run, scenario: str, server: Server, wallets: Path, ur
     """Measure one load of transfers."""
     if scenario not in run.only:
         return
-    mode: Mode = "hot" if scenario == "hot" else "uniform"
-    connections = 1 if scenario == "one" else CONNECTIONS
+    mode = MODES.get(scenario, "uniform")
+    connections = CONNECTIONS_OF.get(scenario, CONNECTIONS)
     run.measured[scenario] = measured(run, scenario, server, wallets, url, mode, connections)
 
 

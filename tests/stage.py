@@ -195,16 +195,17 @@ class Stage:
         params = account.BlockAddress(address=address, blocked=blocked)
         await self.app.operate(account.block, params, account="", livemode=livemode)
 
-    async def fund(self, wallet: str, amount: str) -> None:
-        """Mint test ssUSD to a wallet, by an issuer of its own."""
-        issuer = await self.open_account(capabilities=ISSUER)
-        await self.done(
-            "POST /stablecoin/issue",
-            issuer.key,
-            recipient=wallet,
-            amount=amount,
-            reference_id=self.name(),
-        )
+    async def fund(self, wallet: str, amount: str, *, livemode: bool = False) -> None:
+        """Mint ssUSD to a wallet, by an issuer of its own; live dollars by an operator, too."""
+        issuer = await self.open_account(livemode=livemode, capabilities=ISSUER)
+        body: dict[str, Any] = {"recipient": wallet, "amount": amount}
+        if livemode:
+            operator = await self.open_account(livemode=True, capabilities=["reserves_operator"])
+            deposits = "POST /stablecoin/reserves/deposits"
+            deposit = await self.done(deposits, issuer.key, amount=amount)
+            await self.done(f"{deposits}/{deposit['id']}/verify", operator.key, account=issuer.id)
+            body["source"] = {"deposit": deposit["id"]}
+        await self.done("POST /stablecoin/issue", issuer.key, reference_id=self.name(), **body)
 
     async def available(self, party: Party) -> str:
         """What is available in the main wallet."""

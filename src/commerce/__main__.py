@@ -23,7 +23,7 @@ from commerce.installation import (
 )
 from commerce.kernel.errors import ApiError
 from commerce.ledger.audit import audit
-from commerce.server import serve
+from commerce.server import serve, work
 from commerce.settings import SettingsError
 from commerce.store.embedded import EmbeddedError
 from commerce.store.migrate import MigrationError
@@ -74,6 +74,14 @@ def _announce(base_url: str, sandbox: Path) -> None:
     )
     if sandbox.exists():
         print(f"Sandbox account and keys: {sandbox}", flush=True)
+
+
+@cli.command("worker")
+def worker_command(data_dir: DataDir = None) -> None:
+    """Run jobs without serving, beside a server or on a machine of its own."""
+    settings = read_settings(data_dir=data_dir)
+    log.configure(settings.log_level, settings.log_format)
+    work(settings, database_url(settings), lambda: print("Jobs are being run", flush=True))
 
 
 @cli.command("migrate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -14,13 +15,18 @@ from commerce import log
 from commerce.areas.identity import account, api_key, connected
 from commerce.areas.stablecoin import (
     balance,
+    batch,
     deposit,
     issuance,
+    movement,
     redemption,
+    scheduled,
+    settlement,
     transaction,
     transfer,
 )
 from commerce.areas.webhooks import event
+from commerce.engine.agenda import JOB
 from commerce.engine.answers import ANSWER, Answer
 from commerce.engine.command import Command
 from commerce.engine.engine import Engine
@@ -37,6 +43,8 @@ from commerce.http.limits.address import Addresses
 from commerce.http.pipeline import Pipeline
 from commerce.http.request import Response
 from commerce.http.routes import Router
+from commerce.jobs.queue import tasks_of
+from commerce.jobs.worker import Worker
 from commerce.kernel.clock import Clock, FixedClock, SystemClock
 from commerce.kernel.ids import IdFactory
 from commerce.kernel.master_key import MasterKey
@@ -63,11 +71,15 @@ MODULES = (
     deposit,
     issuance,
     transfer,
+    movement,
+    batch,
+    scheduled,
     redemption,
+    settlement,
     transaction,
     balance,
 )
-TABLES = (ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, EVENT, ANSWER)
+TABLES = (ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, EVENT, ANSWER, JOB)
 NETWORKS = {
     "testnet": frozenset({False}),
     "production": frozenset({True}),
@@ -105,6 +117,7 @@ class App:
             weight_max=settings.batch_weight_max,
         )
         self.reader = Reader(store)
+        self.worker = Worker(self.engine, tasks_of(MODULES))
         self.registry = Registry(MODULES, TABLES, [state_view(self.engine)])
         ring = KeyRing(
             api_key.well_formed,
@@ -143,14 +156,21 @@ class App:
         )
 
     @asynccontextmanager
-    async def running(self, *, serving: bool = True) -> AsyncIterator[App]:
-        """Run the engine; one that serves requests listens for what other processes announce."""
+    async def running(self, *, serving: bool = True, working: bool = False) -> AsyncIterator[App]:
+        """Run the engine; one that serves requests listens for what other processes announce.
+
+        `working` runs jobs beside them.
+        """
         self.engine.start()
+        jobs = asyncio.create_task(self.worker.run()) if working else None
         listening = self.store.listen(self._told) if serving else nullcontext()
         async with listening:
             try:
                 yield self
             finally:
+                self.worker.stop()
+                if jobs is not None:
+                    await jobs
                 await self.engine.close()
                 if self.limiter is not None:
                     await self.limiter.close()
@@ -238,4 +258,5 @@ async def _rehearse(settings: Settings, base_url: str) -> dict[str, Shown]:
         params = api_key.CreateApiKey(type="secret", name="Example")
         key = await app.operate(api_key.create, params, account=made[0].id, livemode=False)
         ask = client(app.http, str(key.secret))
-        return await Rehearsal(app.registry, ask, Wallets(*(each.wallet for each in made))).run()
+        wallets = Wallets(*(each.wallet for each in made))
+        return await Rehearsal(app.registry, ask, wallets, REHEARSED_MS // 1000).run()

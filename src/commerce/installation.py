@@ -65,7 +65,9 @@ async def apply_migrations(url: str, *, check: bool = False) -> list[str]:
 
 
 @asynccontextmanager
-async def running_app(settings: Settings, url: str, base_url: str) -> AsyncIterator[App]:
+async def running_app(
+    settings: Settings, url: str, base_url: str, *, working: bool = False
+) -> AsyncIterator[App]:
     """The product, running over a database that has our schema and knows our master key.
 
     Raises `ServerError` where it has not, or knows another.
@@ -76,7 +78,7 @@ async def running_app(settings: Settings, url: str, base_url: str) -> AsyncItera
         if waiting:
             raise ServerError(f"the database lacks {waiting[0]}: run `commerce migrate`")
         await _check_master_key(settings, connection)
-    async with make_app(settings, url, base_url).running(serving=False) as app:
+    async with make_app(settings, url, base_url).running(serving=False, working=working) as app:
         yield app
 
 

@@ -229,6 +229,21 @@ async def _make_sandbox(app: App) -> dict[str, str]:
     return {"base_url": "", "account": made.id, "wallet": made.wallet, **keys}
 
 
+def work(settings: Settings, url: str, announce: Callable[[], None]) -> None:
+    """Run jobs without serving, until told to stop."""
+    signals = _Signals()
+
+    async def run() -> None:
+        with signals.cancelling(), suppress(asyncio.CancelledError):
+            async with running_app(settings, url, settings.base_url or "", working=True):
+                announce()
+                await asyncio.Event().wait()
+
+    uvloop.run(run())
+    logger.info("stopped", pid=os.getpid())
+    log.write_out()
+
+
 async def _work(place: _Place, signals: _Signals, parent: int | None = None) -> None:
     """Serve the API in this process until a signal says stop, or the parent's pipe closes."""
     app = make_app(place.settings, place.url, place.base_url)
@@ -248,7 +263,7 @@ async def _work(place: _Place, signals: _Signals, parent: int | None = None) -> 
         backlog=BACKLOG,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX,
     )
-    async with app.running():
+    async with app.running(working=True):
         _spare_the_collector()
         server = uvicorn.Server(config)
         # uvicorn takes these itself while it serves; one that comes before or after, or that it

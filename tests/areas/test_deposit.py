@@ -123,7 +123,10 @@ async def test_in_live_mode_an_operator_verifies_and_an_issuer_never_its_own(
     deposit = await stage.done(ROUTE, issuer.key, amount="900.00")
     verify = f"{ROUTE}/{deposit['id']}/verify"
     for own in ({}, {"account": issuer.id}):
-        code, says = "insufficient_permissions", "does not verify its own deposits"
+        code, says = (
+            "insufficient_permissions",
+            "nobody operates the reserves in a matter of its own",
+        )
         await refused(stage, verify, issuer.key, own, 403, code, says)
 
     verified = await stage.done(verify, operator.key, account=issuer.id)

@@ -126,6 +126,7 @@ async def test_the_answer_says_everything_and_is_what_is_read_later(
             "block_height": None,
             "chain": "stateset",
         },
+        "failure_reason": None,
     }
     assert await stage.get(f"/stablecoin/redemptions/{redemption['id']}", holder.key) == redemption
     assert await stage.available(holder) == "900.00"

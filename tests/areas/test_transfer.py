@@ -99,6 +99,9 @@ async def test_the_answer_says_everything_and_is_what_is_read_later(
             "block_height": None,
             "chain": "stateset",
         },
+        "scheduled_at": None,
+        "batch": None,
+        "failure_code": None,
     }
     assert await stage.get(f"/stablecoin/transfers/{transfer['id']}", sender.key) == transfer
     assert (await stage.available(sender), await stage.available(friend)) == ("74.49", "25.50")
@@ -158,6 +161,7 @@ async def test_the_ledger_debits_amount_and_fee_and_its_hash_can_be_computed(
         "tx_hash": made["tx_hash"],
         "block_height": None,
         "chain": "stateset",
+        "memo": None,
     }
 
 

@@ -56,9 +56,14 @@ class Rehearsal(Example):
         route, body = _split(operation, params)
         return await self.stage.done(route, self.party.key, **body)
 
+    @property
+    def now(self) -> int:
+        """The stage's time."""
+        return self.stage.clock.now_ms() // 1000
+
     async def fund(self, amount: str) -> None:
         """Mint to the main wallet."""
-        await self.stage.fund(self.wallet, amount)
+        await self.stage.fund(self.wallet, amount, livemode=self.party.livemode)
 
     def name(self) -> str:
         """A name not used before."""
@@ -75,6 +80,8 @@ class Rehearsal(Example):
             page = await self.stage.get(endpoint.path.removesuffix("/{id}"), self.party.key)
             return Call(filled(endpoint, page["data"][0]["id"]), None)
         values = {"address": self.wallet, "key": KEY}
+        if operation is not None and operation.example is not None:
+            values |= {name: str(each) for name, each in (await operation.example(self)).items()}
         return Call(re.sub(r"{(\w+)}", lambda at: values[at[1]], endpoint.name), None)
 
     async def perform(self, endpoint: Endpoint) -> dict[str, Any]:

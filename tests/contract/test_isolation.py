@@ -68,9 +68,8 @@ async def test_a_verb_does_not_reach_a_live_object_from_test_mode(
 async def test_an_id_of_another_kind_is_missing(
     stage: Stage, play: Rehearsal, endpoint: Endpoint
 ) -> None:
-    noun = endpoint.noun or (endpoint.operation and endpoint.operation.returns)
-    assert noun is not None
-    prefix = noun.__noun__.prefix
+    route, _ = await play.stage_of(endpoint)
+    prefix = next(part for part in route.split("/") if "_test_" in part).partition("_")[0]
     others = []
     for kind in LISTS:
         for thing in (await stage.get(kind.path, play.party.key))["data"]:
@@ -93,7 +92,13 @@ async def test_a_list_holds_the_callers_own_objects_in_its_mode_only(
     live = await stage.in_mode(play.party.id, livemode=True)
     own = await ids(play.party.key)
     assert own
-    assert own.isdisjoint(await ids(play.other.key))
+    shared = {
+        transaction["id"]
+        for transaction in (await stage.get(f"{endpoint.path}?limit=100", play.other.key))["data"]
+        if transaction.get("to") == play.other.wallet
+    }
+    assert own & await ids(play.other.key) <= shared
+    assert not shared or "transactions" in endpoint.path
     of_live_mode = await ids(live.key)
     assert own == of_live_mode if in_both_modes(endpoint) else own.isdisjoint(of_live_mode)
     for thing in (await stage.get(endpoint.path, play.party.key))["data"]:

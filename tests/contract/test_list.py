@@ -14,7 +14,7 @@ from tests.contract import refusal
 from tests.contract.surface import LISTS, MAKERS, RETRIEVES, Rehearsal, named
 from tests.stage import NOW, Stage
 
-ROUNDS = 4
+ROUNDS = 3
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from commerce.areas.identity import account, api_key
 from commerce.areas.identity.account import Account, main_wallet
-from commerce.areas.stablecoin import issuance, transfer
+from commerce.areas.stablecoin import issuance, movement, transfer
 from commerce.books import chart
 from commerce.engine.answers import Answer, IdempotencyKey
 from commerce.engine.command import Command
@@ -34,7 +34,7 @@ from commerce.store.session import Store
 
 NOW = 1_795_435_200
 BALANCE_AT = BALANCE.names.index("balance")
-FEE = transfer.NETWORK_FEE.minor
+FEE = movement.NETWORK_FEE.minor
 _names = itertools.count(1)
 
 Verb = Callable[[Tx], object]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from commerce.areas.stablecoin.transfer import NETWORK_FEE
+from commerce.areas.stablecoin.movement import NETWORK_FEE
 from commerce.kernel.currency import SSUSD, UNIT
 from commerce.settings import Settings
 from commerce.store.embedded import running_url

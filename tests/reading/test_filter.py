@@ -10,7 +10,7 @@ from urllib.parse import quote
 import asyncpg
 import pytest
 
-from commerce.areas.stablecoin.transfer import Transfer
+from commerce.areas.stablecoin.movement import Transfer
 from commerce.kernel.money import Money
 from commerce.resource.filter import OPERATORS, filter_names, forms, is_ordered
 from commerce.resource.noun import _bare

@@ -43,7 +43,7 @@ def answer(account: str, key: str = "k", body: str = "{}") -> Row:
 def transaction(account: str, id_: str, source: str, amount: int = 1, created: int = 1) -> Row:
     """A transaction of the ledger."""
     head = (account, False, id_, 1, created, "{}", "transfer", "transferred", source, amount)
-    return (*head, "ssusd", None, "to", "[]", bytes(32))
+    return (*head, "ssusd", None, "to", "[]", bytes(32), None, None)
 
 
 def inserted(*rows: tuple[Table, Row], announcements: tuple[str, ...] = ()) -> Writing:

@@ -5,7 +5,7 @@ import pytest
 from commerce.ledger.account import BALANCE
 from commerce.ledger.entry import TRANSACTION
 from commerce.store.session import Store
-from commerce.store.table import Filter, Page
+from commerce.store.table import Filter, Page, Sum
 from tests.store import row
 
 
@@ -107,6 +107,8 @@ async def test_sums_are_by_another_column(store: Store) -> None:
     rows.append((account, False, "a", "usd", False, True, 4, 1))
     await row.keep(store, row.inserted(*[(BALANCE, each) for each in rows]))
     filters = [Filter("account", "=", account), Filter("code", "in", ["a", "b"])]
-    assert await store.sums(BALANCE, "balance", "code", filters) == {"a": 6, "b": 3}
-    assert await store.sums(BALANCE, "balance", "currency", filters) == {"ssusd": 5, "usd": 4}
-    assert await store.sums(BALANCE, "balance", "code", [Filter("account", "=", "-")]) == {}
+    by_code = Sum(BALANCE, "balance", "code", filters)
+    by_currency = by_code._replace(by="currency")
+    nobody = by_code._replace(filters=[Filter("account", "=", "-")])
+    found = await store.sums(by_code, nobody, by_currency)
+    assert found == [{"a": 6, "b": 3}, {}, {"ssusd": 5, "usd": 4}]

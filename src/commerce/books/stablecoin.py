@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from commerce.books import chart
 from commerce.kernel.money import Money
 from commerce.ledger.account import NETWORK, LedgerAccount
 from commerce.ledger.cap import Cap
 from commerce.ledger.entry import Booking, Posting
+
+
+class Wallet(NamedTuple):
+    """Whose wallet, in which mode, at which address."""
+
+    owner: str
+    livemode: bool
+    address: str
 
 
 def supply(livemode: bool) -> Cap:
@@ -37,7 +47,7 @@ def issued(
     """Mint against a verified deposit."""
     unissued = chart.reserves_unissued(wallet.livemode, deposit)
     posting = Posting(unissued, wallet, amount.minor)
-    return _booking("issued", "issue", issuance, amount, posting, recipient=recipient)
+    return _booking("issued", "issue", issuance, amount, posting, recipient=recipient, payee=wallet)
 
 
 def transferred(  # noqa: PLR0913 - called by keyword
@@ -49,19 +59,45 @@ def transferred(  # noqa: PLR0913 - called by keyword
     payee: LedgerAccount,
     sender: str,
     recipient: str,
+    memo: str | None = None,
 ) -> Booking:
-    """Move ssUSD between wallets; the sender pays the network's fee on top."""
+    """Move ssUSD between wallets; the sender pays the network's fee on top.
+
+    What was scheduled is paid from what the sender has locked.
+    """
     fees = chart.fees_network(payer.livemode, amount.currency)
-    return _booking(
+    minor = amount.minor
+    # Written out rather than through `_booking`: this is booked thousands of times a second.
+    return Booking(
         "transferred",
         "transfer",
         transfer,
-        amount,
-        Posting(payer, payee, amount.minor),
-        Posting(payer, fees, fee.minor),
-        sender=sender,
-        recipient=recipient,
+        amount.currency,
+        minor,
+        (Posting(payer, payee, minor), Posting(payer, fees, fee.minor)),
+        sender,
+        recipient,
+        None if payee.owner == NETWORK else payee.owner,
+        memo,
     )
+
+
+def scheduled(transfer: str, amount: Money, fee: Money, *, wallet: Wallet) -> Booking:
+    """Set aside what a later transfer will cost: it stays the sender's, and cannot be spent."""
+    return _within("scheduled", transfer, amount, fee, wallet)
+
+
+def released(transfer: str, amount: Money, fee: Money, *, wallet: Wallet) -> Booking:
+    """Give back what was set aside for a transfer that will not be."""
+    return _within("released", transfer, amount, fee, wallet)
+
+
+def _within(name: str, transfer: str, amount: Money, fee: Money, wallet: Wallet) -> Booking:
+    free, held = chart.available(*wallet), chart.locked(*wallet)
+    debit, credit = (free, held) if name == "scheduled" else (held, free)
+    posting = Posting(debit, credit, amount.minor + fee.minor)
+    ends = {"sender": wallet.address, "recipient": wallet.address}
+    return _booking(name, "transfer", transfer, amount, posting, payee=free, **ends)
 
 
 def burned(redemption: str, amount: Money, *, wallet: LedgerAccount, sender: str) -> Booking:
@@ -78,6 +114,16 @@ def completed(redemption: str, amount: Money, *, livemode: bool, sender: str) ->
     return _booking("completed", "redeem", redemption, amount, posting, sender=sender)
 
 
+def returned(
+    redemption: str, amount: Money, *, name: str, wallet: LedgerAccount, recipient: str
+) -> Booking:
+    """Mint the tokens of a redemption back: its dollars will not be sent. `name` says why."""
+    payable = chart.redemptions_payable(wallet.livemode)
+    posting = Posting(payable, wallet, amount.minor)
+    ends = {"recipient": recipient}
+    return _booking(name, "redeem", redemption, amount, posting, payee=wallet, **ends)
+
+
 def _booking(  # noqa: PLR0913 - what a booking consists of
     name: str,
     type_: str,
@@ -86,5 +132,9 @@ def _booking(  # noqa: PLR0913 - what a booking consists of
     *postings: Posting,
     sender: str | None = None,
     recipient: str | None = None,
+    payee: LedgerAccount | None = None,
 ) -> Booking:
-    return Booking(name, type_, source, amount.currency, amount.minor, postings, sender, recipient)
+    owner = None if payee is None or payee.owner == NETWORK else payee.owner
+    minor = amount.minor
+    ends = (sender, recipient, owner)
+    return Booking(name, type_, source, amount.currency, minor, postings, *ends)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from commerce.engine.agenda import JOB, Job
 from commerce.engine.condition import Condition
 from commerce.engine.outbox import EVENT
 from commerce.engine.overlay import Directory, Held, Kind, Overlay
@@ -88,8 +89,16 @@ def kind_of(thing: object) -> Kind:
     return kind
 
 
+class Named(Protocol):
+    """Whatever has a name."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+
 def missing(
-    kind: Kind,
+    kind: Named,
     id_: str,
     livemode: bool | None = None,
     *,
@@ -272,6 +281,10 @@ class Tx:
         event = event or f"{kind_of(thing).event}.{status}"
         return self.change(thing, account=account, event=event, status=status, **fields)
 
+    def require(self, thing: Thing, verb: str) -> None:
+        """See that an object's lifecycle allows a verb; raises `state_invalid`."""
+        thing.lifecycle.move(thing.status, verb)  # type: ignore[attr-defined]
+
     def _emit(
         self, held: Held, event: str, *, previous: Held | None, told: str | None = None
     ) -> None:
@@ -306,6 +319,39 @@ class Tx:
             ),
         )
         return made
+
+    def tell(self, account: str, event: str, object_id: str, body: bytes) -> None:
+        """Emit an event to an account that does not own the object, of which it hears this once.
+
+        What caused it is the owner's affair, and is left out.
+        """
+        livemode = self.caller.livemode
+        made = self._ids("evt", livemode=livemode)
+        head = (account, livemode, made, 1, self.now, "{}", event, object_id, 1)
+        self._overlay.append(EVENT, (*head, body.decode(), None, None, None))
+
+    # Jobs
+
+    def defer(
+        self, task: str, subject: str, params: bytes, *, at: int, account: str | None = None
+    ) -> None:
+        """Have a task run at a time, Unix seconds, or soon after; once for each new subject."""
+        owner = account or self.caller.account
+        job = Job(
+            owner, self.caller.livemode, task, subject, params.decode(), at, 0, None, self.now
+        )
+        self._overlay.put(JOB.key, job.key, tuple(job))
+
+    def job(self, key: Key) -> Job | None:
+        """A job, locked; None where there is none."""
+        row: Row | None = self._overlay.read(JOB.key, key, lock=True)
+        return None if row is None else Job.of(row)
+
+    def change_job(self, job: Job, *, due_at: int | None, problem: str | None = None) -> None:
+        """Say that a job has been done (no `due_at`), or has failed and is to be tried again."""
+        attempts = job.attempts + (problem is not None)
+        changed = job._replace(due_at=due_at, attempts=attempts, problem=problem)
+        self._overlay.put(JOB.key, job.key, tuple(changed))
 
     # The directory of addresses
 
@@ -373,6 +419,8 @@ class Tx:
                 booking.recipient,
                 postings.decode(),
                 tx_hash,
+                booking.payee,
+                booking.memo,
             ),
         )
         return Booked(made, tx_hash)

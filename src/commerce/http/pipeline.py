@@ -33,6 +33,7 @@ from commerce.resource.noun import Noun
 from commerce.resource.operation import Access, Nothing, Operation, Params, answer, encode
 from commerce.resource.reading import Reader, Reading
 from commerce.resource.registry import Endpoint
+from commerce.resource.shelf import shelf_of
 from commerce.store.session import StoreUnavailable
 
 JSON_TYPE = b"application/json"
@@ -174,11 +175,16 @@ async def _thing(
         parsed = params.convert(operation.params, single(query), path, strict=False)
         return await operation.read(reading, parsed)
     assert endpoint.noun is not None
+    url = f"/v1{endpoint.path}"
+    shelf = shelf_of(endpoint.noun)
     if endpoint.kind == "list":
+        if shelf is not None:
+            return await shelf.page(reading, query, url)
         asked = listing.parse(endpoint.noun.__noun__, query)
-        return await listing.list_things(reading, endpoint.noun, asked, f"/v1{endpoint.path}")
+        return await listing.list_things(reading, endpoint.noun, asked, url)
     params.convert(Nothing, single(query), {}, strict=False)
-    return await reading.get(endpoint.noun, path["id"])
+    get = partial(reading.get, endpoint.noun) if shelf is None else partial(shelf.get, reading)
+    return await get(path["id"])
 
 
 class Wish(NamedTuple):

@@ -12,6 +12,8 @@ MAJOR_MAX: Final = 10**12
 # 13 digits before the point and 6 after it, with room for leading zeros; longer text is
 # refused before it costs anything.
 _TEXT_LENGTH_MAX: Final = 40
+_MILLION: Final = UNIT[SSUSD]
+_TEN_THOUSAND: Final = UNIT[SSUSD] // 100
 _COIN_MEMBERS: Final = ("denom", "amount")
 
 
@@ -128,6 +130,12 @@ class Money:
 
         A currency with fewer than two shows its own.
         """
+        if self.currency == SSUSD and self.minor >= 0:
+            # What there is by the thousand, in whole hundredths as a rule.
+            major, millionths = divmod(self.minor, _MILLION)
+            hundredths, rest = divmod(millionths, _TEN_THOUSAND)
+            if not rest:
+                return f"{major}.{hundredths:02}"
         places = digits(self.currency)
         if places == 0:
             return str(self.minor)

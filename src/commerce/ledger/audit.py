@@ -92,11 +92,18 @@ INVARIANTS = (
                SELECT account, livemode, id, 'issued' AS booking FROM stablecoin_issuance
                UNION ALL
                SELECT account, livemode, id, 'transferred' FROM stablecoin_transfer
+               WHERE status = 'confirmed'
+               UNION ALL
+               SELECT account, livemode, id, 'scheduled' FROM stablecoin_transfer
+               WHERE scheduled_at IS NOT NULL
+               UNION ALL
+               SELECT account, livemode, id, 'released' FROM stablecoin_transfer
+               WHERE status IN ('cancelled', 'failed')
                UNION ALL
                SELECT account, livemode, id, 'burned' FROM stablecoin_redemption
                UNION ALL
-               SELECT account, livemode, id, 'completed' FROM stablecoin_redemption
-               WHERE status = 'completed'
+               SELECT account, livemode, id, status FROM stablecoin_redemption
+               WHERE status IN ('completed', 'failed', 'cancelled')
                UNION ALL
                SELECT account, livemode, id, 'verified' FROM stablecoin_reserve_deposit
                WHERE status = 'verified'
@@ -107,6 +114,17 @@ INVARIANTS = (
                ON t.account = m.account AND t.livemode = m.livemode
                AND t.source = m.id AND t.booking = m.booking
            WHERE m.id IS NULL OR t.id IS NULL""",
+    ),
+    Invariant(
+        "what is set aside is what scheduled transfers will cost",
+        """SELECT account, livemode, held, promised FROM (
+               SELECT account, livemode, sum(balance) AS held FROM ledger_balance
+               WHERE code LIKE 'wallet:%:locked' GROUP BY account, livemode
+           ) b FULL JOIN (
+               SELECT account, livemode, sum(amount + fees_network_fee) AS promised
+               FROM stablecoin_transfer WHERE status = 'scheduled' GROUP BY account, livemode
+           ) t USING (account, livemode)
+           WHERE coalesce(held, 0) <> coalesce(promised, 0)""",
     ),
     Invariant(
         "the events of every object are numbered without a gap",

@@ -31,6 +31,8 @@ TRANSACTION = Table(
         Column("recipient", "text", nullable=True),
         Column("postings", "text"),
         Column("tx_hash", "bytea"),
+        Column("payee", "text", nullable=True),
+        Column("memo", "text", nullable=True),
     ],
     key=("account", "livemode", "id"),
     rank=2000,
@@ -69,7 +71,8 @@ class Booking(NamedTuple):
 
     `name` says which of its source's bookings this is (`burned`, `completed`): one source is
     booked at most once under each name. `type` is the kind of movement that readers filter by.
-    `amount`, `sender` and `recipient` describe it to them.
+    `amount`, `sender`, `recipient` and `memo` describe it to them; `payee` is the account that
+    owns the recipient, and may read the transaction whoever caused it.
     """
 
     name: str
@@ -80,6 +83,8 @@ class Booking(NamedTuple):
     postings: tuple[Posting, ...]
     sender: str | None = None
     recipient: str | None = None
+    payee: str | None = None
+    memo: str | None = None
 
 
 class Unbalanced(Exception):

@@ -53,6 +53,8 @@ class Operation(NamedTuple):
     """The answer holds a secret, shown this once: it is remembered sealed."""
     read: Callable[[Reading, Any], Awaitable[Any]] | None = None
     example: Staged | None = None
+    also: type[Any] | None = None
+    """What it returns to another shape of its parameters."""
 
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -74,6 +76,7 @@ def operation(  # noqa: PLR0913 - a declaration, always called by keyword
     weight: Callable[[Any], int] | None = None,
     secret: bool = False,
     example: Staged | None = None,
+    also: type[Any] | None = None,
 ) -> Callable[[Verb], Verb]:
     """Declare a verb: `def transfer(tx: Tx, params: CreateTransfer) -> Transfer`."""
     method, path = _split(route)
@@ -93,6 +96,7 @@ def operation(  # noqa: PLR0913 - a declaration, always called by keyword
             weight=weight,
             secret=secret,
             example=example,
+            also=also,
         )
         return verb
 

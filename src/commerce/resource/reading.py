@@ -10,7 +10,7 @@ from commerce.engine.condition import state_of
 from commerce.engine.overlay import Held, Kind
 from commerce.engine.tx import Caller, kind_of, missing
 from commerce.store.session import Store
-from commerce.store.table import Filter, Index, Key, Page, Row, Table
+from commerce.store.table import Filter, Index, Key, Page, Row, Sum
 
 Thing = TypeVar("Thing")
 QUERIES_AT_ONCE_MAX = 2
@@ -116,19 +116,22 @@ class Reading:
         elsewhere = await self.point(kind.table.key, other)
         return missing(kind, id_, self.caller.livemode if elsewhere else None)
 
-    async def page(self, page: Page, *, under: str = "account") -> list[Row]:
-        """Rows of the caller's, in both meanings: its account and its mode."""
+    async def page(
+        self, page: Page, *, under: str = "account", livemode: bool | None = None
+    ) -> list[Row]:
+        """Rows of the caller's, in both meanings: its account and its mode.
+
+        `under` is another column that names an account which may read a row.
+        """
         own = [
             Filter(under, "=", self.caller.account),
-            Filter("livemode", "=", self.caller.livemode),
+            Filter("livemode", "=", self.caller.livemode if livemode is None else livemode),
         ]
         return await self._reader.store.page(page._replace(filters=[*own, *page.filters]))
 
-    async def sums(
-        self, table: Table, amount: str, by: str, filters: list[Filter]
-    ) -> dict[Any, int]:
-        """The sums of a column over committed rows, by another column, from one snapshot."""
-        return await self._reader.store.sums(table, amount, by, filters)
+    async def sums(self, *asked: Sum) -> list[dict[Any, int]]:
+        """Sums over committed rows, each by another column, all of them from one snapshot."""
+        return await self._reader.store.sums(*asked)
 
 
 def things(kind: Kind, rows: list[Row]) -> list[Any]:

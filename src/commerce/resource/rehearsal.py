@@ -30,8 +30,9 @@ class Wallets(NamedTuple):
 class _Scene(Example):
     """What one example sets its stage with; it is written down as it happens."""
 
-    def __init__(self, title: str, ask: Ask, wallets: Wallets) -> None:
+    def __init__(self, title: str, ask: Ask, wallets: Wallets, now: int) -> None:
         self.wallet, self.other_wallet = wallets
+        self._now = now
         self.setup: list[Exchange] = []
         self._title = re.sub(r"\W+", "-", title.lower()).strip("-")
         self._ask = ask
@@ -52,6 +53,11 @@ class _Scene(Example):
             amount=f"{units}.00",
             reference_id=self.name(),
         )
+
+    @property
+    def now(self) -> int:
+        """The time, Unix seconds."""
+        return self._now
 
     def name(self) -> str:
         """A name that no other example uses."""
@@ -78,8 +84,9 @@ class _Scene(Example):
 class Rehearsal:
     """Runs every endpoint's example: those that make things first, so that there is something."""
 
-    def __init__(self, registry: Registry, ask: Ask, wallets: Wallets) -> None:
-        """Call through `ask`, as the owner of `wallets.own`."""
+    def __init__(self, registry: Registry, ask: Ask, wallets: Wallets, now: int) -> None:
+        """Call through `ask`, as the owner of `wallets.own`, at a time in Unix seconds."""
+        self._now = now
         self._endpoints = registry.documented()
         self._ask = ask
         self._wallets = wallets
@@ -90,7 +97,7 @@ class Rehearsal:
         return {endpoint.name: await self._shown(endpoint) for endpoint in ordered}
 
     async def _shown(self, endpoint: Endpoint) -> Shown:
-        scene = _Scene(endpoint.name, self._ask, self._wallets)
+        scene = _Scene(endpoint.name, self._ask, self._wallets, self._now)
         params, key = await self._params(endpoint, scene)
         call = await scene.send(endpoint.name, params, key)
         return Shown(tuple(scene.setup), call, self._wallets.own)

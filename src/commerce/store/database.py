@@ -21,7 +21,7 @@ from commerce.store.session import (
     StoreUnavailable,
     WriteRefused,
 )
-from commerce.store.table import Filter, Index, Key, Page, Row, Table, Wanted, Writing
+from commerce.store.table import Index, Key, Page, Row, Sum, Table, Wanted, Writing
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -167,7 +167,7 @@ class Database:
     async def _pooled(self) -> Pool:
         async with self._opening:
             if self._pool is None:
-                self._pool = await asyncpg.create_pool(
+                pool = await asyncpg.create_pool(
                     self._url,
                     min_size=1,
                     max_size=self._pool_size,
@@ -176,7 +176,9 @@ class Database:
                     server_settings=_SERVER_SETTINGS,
                     reset=_unchanged,
                 )
-                self._layout = await Layout.read(cast("Connection", self._pool))
+                # Whoever finds the pool finds the layout, too.
+                self._layout = await Layout.read(cast("Connection", pool))
+                self._pool = pool
         return self._pool
 
     async def session(self) -> DatabaseSession:
@@ -215,12 +217,12 @@ class Database:
         """One page of committed rows."""
         return await self._fetch(*sql.page(page))
 
-    async def sums(
-        self, table: Table, amount: str, by: str, filters: Sequence[Filter]
-    ) -> dict[Any, int]:
-        """The sums of a column by another column."""
-        rows = await self._fetch(*sql.sums(table, amount, by, filters))
-        return {row[0]: int(row[1]) for row in rows}
+    async def sums(self, *asked: Sum) -> list[dict[Any, int]]:
+        """Sums, each by another column, in one statement."""
+        found: list[dict[Any, int]] = [{} for _ in asked]
+        for number, by, total in await self._fetch(*sql.sums(asked)):
+            found[number][by] = int(total)
+        return found
 
     async def forget(self, table: Table, keys: Sequence[Key], *, created_before: int) -> None:
         """Delete rows that have expired."""

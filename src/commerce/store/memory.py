@@ -34,7 +34,7 @@ from commerce.store.session import (
     StoreUnavailable,
     WriteRefused,
 )
-from commerce.store.table import Filter, Index, Key, Page, Row, Table, Wanted, Writing
+from commerce.store.table import Filter, Index, Key, Page, Row, Sum, Table, Wanted, Writing
 
 _NO_TRANSACTION = -1
 
@@ -128,14 +128,15 @@ class Memory:
             rows = [row for row in rows if beyond(place(row), page.after)]
         return sorted(rows, key=place, reverse=not page.ascending)[: page.limit]
 
-    async def sums(
-        self, table: Table, amount: str, by: str, filters: Sequence[Filter]
-    ) -> dict[Any, int]:
-        """The sums of a column by another column."""
+    async def sums(self, *asked: Sum) -> list[dict[Any, int]]:
+        """Sums, each by another column."""
         await self.step("read")
-        pair = Index(table, (by, amount)).of
+        return [self._sums(each) for each in asked]
+
+    def _sums(self, asked: Sum) -> dict[Any, int]:
+        pair = Index(asked.table, (asked.by, asked.amount)).of
         totals: defaultdict[Any, int] = defaultdict(int)
-        for name, value in map(pair, self._filtered(table, filters)):
+        for name, value in map(pair, self._filtered(asked.table, asked.filters)):
             totals[name] += value
         return dict(totals)
 

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol
 
 from commerce.store.rate import Ask, Grant
-from commerce.store.table import Filter, Index, Key, Page, Row, Table, Wanted, Writing
+from commerce.store.table import Index, Key, Page, Row, Sum, Table, Wanted, Writing
 
 Outcome = Literal["committed", "aborted", "running", "unknown"]
 
@@ -81,10 +81,8 @@ class Store(Protocol):
     async def page(self, page: Page) -> list[Row]:
         """One page of committed rows."""
 
-    async def sums(
-        self, table: Table, amount: str, by: str, filters: Sequence[Filter]
-    ) -> dict[Any, int]:
-        """The sums of a column over committed rows, by another column, from one snapshot."""
+    async def sums(self, *asked: Sum) -> list[dict[Any, int]]:
+        """Sums over committed rows, each by another column, all of them from one snapshot."""
 
     async def forget(self, table: Table, keys: Sequence[Key], *, created_before: int) -> None:
         """Delete those of the rows that are that old, in their own transaction."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from commerce.store.layout import Layout
-from commerce.store.table import Filter, Index, Key, Page, Row, Table, Wanted, Writing
+from commerce.store.table import Filter, Index, Key, Page, Row, Sum, Table, Wanted, Writing
 
 Statement = tuple[str, list[Any]]
 
@@ -125,16 +125,21 @@ def page(page: Page) -> Statement:
     return statement, values
 
 
-def sums(table: Table, amount: str, by: str, filters: Sequence[Filter]) -> Statement:
-    """The sums of a column, by another one."""
+def sums(asked: Sequence[Sum]) -> Statement:
+    """Sums of columns, each by another one, beside their place in what was asked.
+
+    One statement sees one snapshot, so that what is compared belongs together.
+    """
     values: list[Any] = []
-    types = {column.name: column.type for column in table.columns}
-    conditions = [_condition(each, types[each.column], values) for each in filters]
-    statement = (
-        f"SELECT {by}, sum({amount})::bigint FROM {table.name}"
-        f" WHERE {' AND '.join(conditions)} GROUP BY {by}"
-    )
-    return statement, values
+    parts: list[str] = []
+    for number, (table, amount, by, filters) in enumerate(asked):
+        types = {column.name: column.type for column in table.columns}
+        conditions = [_condition(each, types[each.column], values) for each in filters]
+        parts.append(
+            f"SELECT {number}, {by}, sum({amount})::bigint FROM {table.name}"
+            f" WHERE {' AND '.join(conditions)} GROUP BY {by}"
+        )
+    return " UNION ALL ".join(parts), values
 
 
 def _condition(condition: Filter, type_: str, values: list[Any]) -> str:

@@ -126,6 +126,15 @@ class Filter(NamedTuple):
     value: Any
 
 
+class Sum(NamedTuple):
+    """The sums of the column `amount` over a table's rows, by the column `by`."""
+
+    table: Table
+    amount: str
+    by: str
+    filters: Sequence[Filter]
+
+
 class Page(NamedTuple):
     """A page of a table in the order of `order` (columns, newest first unless `ascending`)."""
 

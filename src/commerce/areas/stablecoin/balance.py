@@ -15,14 +15,14 @@ from commerce.kernel.currency import SSUSD
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.ledger.account import BALANCE, NETWORK, LedgerAccount
-from commerce.ledger.cap import CAP, USED_AT, Cap
+from commerce.ledger.cap import CAP
 from commerce.ledger.directory import ADDRESS, Address
 from commerce.ledger.entry import ENTRY
 from commerce.resource.noun import Part
 from commerce.resource.operation import Params, view
 from commerce.resource.reading import Reading
 from commerce.resource.ref import Ref
-from commerce.store.table import Filter
+from commerce.store.table import Filter, Sum
 
 
 class Balances(Part, frozen=True, kw_only=True):
@@ -165,11 +165,12 @@ async def _transaction(
 async def reserves(reading: Reading, _: Params) -> Reserves:
     """What stands behind ssUSD in this mode: everybody's, not only yours."""
     livemode = reading.caller.livemode
-    held = await _reserve_balances(reading, livemode)
-    supply, *deposits = await asyncio.gather(
-        _used(reading, stablecoin.supply(livemode)),
-        *(_used(reading, stablecoin.deposits(livemode, type_)) for type_ in SOURCE_TYPES),
-    )
+    codes, meters = await reading.sums(_reserve_balances(livemode), _meters(livemode))
+    held = {"cash": 0, "unissued": 0, "payable": 0}
+    for code, balance in codes.items():
+        held[code.partition("#")[0].split(":")[1]] += balance
+    supply = meters.get(stablecoin.supply(livemode).meter, 0)
+    deposits = [meters.get(stablecoin.deposits(livemode, each).meter, 0) for each in SOURCE_TYPES]
     behind = held["cash"] - held["unissued"] - held["payable"]
     return Reserves(
         livemode=livemode,
@@ -185,8 +186,8 @@ async def reserves(reading: Reading, _: Params) -> Reserves:
     )
 
 
-async def _reserve_balances(reading: Reading, livemode: bool) -> dict[str, int]:
-    """The sums of `reserves:cash`, `reserves:unissued:*` and `redemptions:payable`, at once."""
+def _reserve_balances(livemode: bool) -> Sum:
+    """The balances of `reserves:cash`, `reserves:unissued:*` and `redemptions:payable`."""
     filters = [
         Filter("account", "=", NETWORK),
         Filter("livemode", "=", livemode),
@@ -194,15 +195,18 @@ async def _reserve_balances(reading: Reading, livemode: bool) -> dict[str, int]:
         Filter("code", "<", "reserves;"),
         Filter("balance", "<>", 0),
     ]
-    sums = {"cash": 0, "unissued": 0, "payable": 0}
-    for code, balance in (await reading.sums(BALANCE, "balance", "code", filters)).items():
-        sums[code.partition("#")[0].split(":")[1]] += balance
-    return sums
+    return Sum(BALANCE, "balance", "code", filters)
 
 
-async def _used(reading: Reading, meter: Cap) -> int:
-    row = await reading.point(CAP.key, meter.key)
-    return 0 if row is None else int(row[USED_AT])
+def _meters(livemode: bool) -> Sum:
+    """What the network's meters have counted."""
+    filters = [
+        Filter("account", "=", NETWORK),
+        Filter("livemode", "=", livemode),
+        Filter("meter", ">=", "stablecoin:"),
+        Filter("meter", "<", "stablecoin;"),
+    ]
+    return Sum(CAP, "used", "meter", filters)
 
 
 def _ratio(reserves: int, supply: int) -> str:

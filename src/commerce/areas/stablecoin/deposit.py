@@ -156,7 +156,7 @@ def verify(tx: Tx, params: VerifyDeposit) -> Deposit:
     In live mode only another account than the issuer, one that operates the reserves, may.
     """
     owner = params.account or tx.caller.account
-    _require_operator(tx, owner)
+    require_operator(tx, owner)
     deposit = tx.lock(Deposit, params.id, account=owner)
     verified = tx.advance(deposit, "verify", account=owner, verified_at=tx.now)
     book_verified(tx, deposit, account=owner)
@@ -171,12 +171,16 @@ def book_verified(tx: Tx, deposit: Deposit, *, account: str) -> None:
     tx.use(stablecoin.deposits(tx.caller.livemode, deposit.type), deposit.amount.minor)
 
 
-def _require_operator(tx: Tx, owner: str) -> None:
+def require_operator(tx: Tx, owner: str) -> None:
+    """Let only who operates the reserves act on an account's deposits and redemptions.
+
+    In live mode that is never the account itself. Raises `insufficient_permissions`.
+    """
     own = owner == tx.caller.account
     if own and not tx.caller.livemode:
         return
     if own:
-        message = "In live mode an issuer does not verify its own deposits."
+        message = "In live mode nobody operates the reserves in a matter of its own."
         raise ApiError("insufficient_permissions", message)
     if "reserves_operator" not in accounts.own(tx).capabilities:
         raise ApiError("insufficient_permissions", "This account does not operate the reserves.")

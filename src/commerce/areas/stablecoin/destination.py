@@ -1,13 +1,17 @@
-"""Where redeemed dollars go: bank details that are checked by their own checksums and masked."""
+"""Where redeemed dollars go, and when: bank details, checked and masked, and banking days."""
 
 from __future__ import annotations
 
+from datetime import date
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
+from holidays import financial_holidays
 from stdnum import bic, iban
 from stdnum.us import rtn
 
+from commerce.kernel.clock import day
 from commerce.kernel.errors import ApiError
 from commerce.resource.noun import Part
 
@@ -102,3 +106,27 @@ def _masked(number: str | None) -> str | None:
         return None
     plain = "".join(filter(str.isalnum, number))
     return f"****{plain[-SHOWN:]}" if len(plain) > SHOWN else "****"
+
+
+BANKING_DAYS_AFTER = 1
+"""T+1."""
+
+
+# The Federal Reserve's own calendar, not the federal one: a holiday on a Saturday closes
+# government offices on the Friday before, but not the banks.
+_CALENDAR = financial_holidays("FED")
+
+
+@lru_cache(1024)
+def estimated(today: str) -> str:
+    """The banking day after a day, both `YYYY-MM-DD`; holidays by the `holidays` package."""
+    arrival = _CALENDAR.get_nth_working_day(date.fromisoformat(today), BANKING_DAYS_AFTER)
+    return arrival.isoformat()
+
+
+estimated("2026-01-02")  # Loads the calendar now, rather than while money waits.
+
+
+def estimated_arrival(now: int) -> str:
+    """When dollars sent now are expected, `YYYY-MM-DD`."""
+    return estimated(day(now))

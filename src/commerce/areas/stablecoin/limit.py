@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from commerce.areas.identity.account import Account, Verification
@@ -42,19 +44,30 @@ def need(needs: Needs, caller: Caller) -> None:
     needs.cap(Cap(caller.account, caller.livemode, METER))
 
 
-def use(tx: Tx, account: Account, amount: Money, *, param: str = "amount") -> None:
-    """Count a transfer against its sender's limits; raises `limit_exceeded`, saying what is left.
+def use(tx: Tx, account: Account, amounts: Sequence[Money], params: Sequence[str]) -> None:
+    """Count transfers, all of them or none, against their sender's limits.
 
-    Days and months are UTC.
+    Days and months are UTC. Raises `limit_exceeded`, saying what is left; `params` names the
+    amount at which the limit is passed.
     """
     limits = LIMITS[account.verification]
     ceiling = limits.per_transfer * _UNIT
-    if amount.minor > ceiling:
-        raise _exceeded("per transfer", account, ceiling, ceiling, param)
+    for at, amount in enumerate(amounts):
+        if amount.minor > ceiling:
+            raise _exceeded("per transfer", account, ceiling, ceiling, params[at])
+    total = sum(amount.minor for amount in amounts)
     try:
-        tx.use(_cap(tx.caller.account, tx.caller.livemode, limits), amount.minor)
+        tx.use(_cap(tx.caller.account, tx.caller.livemode, limits), total)
     except CapReached as reached:
-        raise _exceeded(reached.window, account, reached.ceiling, reached.left, param) from None
+        at = first_beyond(reached.left, [amount.minor for amount in amounts])
+        left = reached.left
+        raise _exceeded(reached.window, account, reached.ceiling, left, params[at]) from None
+
+
+def first_beyond(most: int, amounts: Sequence[int]) -> int:
+    """The place at which amounts, added up in their order, come to more than `most`."""
+    sums = itertools.accumulate(amounts)
+    return next(at for at, passed in enumerate(sums) if passed > most)
 
 
 def _exceeded(window: str, account: Account, ceiling: int, left: int, param: str) -> ApiError:

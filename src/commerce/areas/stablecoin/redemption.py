@@ -9,8 +9,12 @@ import msgspec
 from commerce.areas.identity import account as accounts
 from commerce.areas.identity import spending
 from commerce.areas.stablecoin import wallet
-from commerce.areas.stablecoin.arrival import estimated_arrival
-from commerce.areas.stablecoin.destination import Destination, DestinationDetails, checked
+from commerce.areas.stablecoin.destination import (
+    Destination,
+    DestinationDetails,
+    checked,
+    estimated_arrival,
+)
 from commerce.areas.stablecoin.transaction import TransactionSummary, summary
 from commerce.books import chart, stablecoin
 from commerce.engine.overlay import Needs
@@ -25,6 +29,8 @@ from commerce.resource.operation import Params, operation
 from commerce.resource.parameter import Amount, Metadata, Reference, kept, require_ssusd
 
 AMOUNT_MIN = Money(UNIT[SSUSD], SSUSD)
+HELD_ACCOUNT_NUMBER = "000000000000"
+"""A redemption to this account is not paid at once in test mode, so that its ends can be tried."""
 
 State = Literal["pending", "processing", "completed", "failed", "cancelled"]
 Words = Annotated[str, msgspec.Meta(max_length=256)]
@@ -48,6 +54,7 @@ class Redemption(Noun, tag="stablecoin_redemption", frozen=True, kw_only=True):
         """
         pending     process   processing
         pending     complete  completed
+        pending     fail      failed
         pending     cancel    cancelled
         processing  complete  completed
         processing  fail      failed
@@ -80,6 +87,8 @@ class Redemption(Noun, tag="stablecoin_redemption", frozen=True, kw_only=True):
     """The hash of the ledger transaction that burned it."""
     transaction: TransactionSummary
     """The ledger transaction that burned it."""
+    failure_reason: str | None = None
+    """Why the dollars could not be sent, in the operator's words."""
     terms: Annotated[str, HIDDEN, HEX]
 
 
@@ -148,7 +157,10 @@ async def example(example: Example) -> dict[str, object]:
     example=example,
 )
 def redeem(tx: Tx, params: CreateRedemption) -> Redemption:
-    """Burn ssUSD and owe its holder dollars; in test mode they are paid at once."""
+    """Burn ssUSD and owe its holder dollars; in test mode they are paid at once.
+
+    In test mode a redemption to the account number 000000000000 stays pending, as in live mode.
+    """
     account = accounts.own(tx)
     sender = wallet.own(tx, account, params.sender, param="sender")
     require_ssusd(params.currency)
@@ -171,7 +183,9 @@ def redeem(tx: Tx, params: CreateRedemption) -> Redemption:
         message = f"{params.amount.text} ssUSD is more than the available {left.text}."
         raise ApiError("insufficient_funds", message, param="amount")
     redemption = _burn(tx, params, destination, sender.address, terms)
-    return redemption if tx.caller.livemode else _complete(tx, redemption)
+    if tx.caller.livemode or params.destination.account_number == HELD_ACCOUNT_NUMBER:
+        return redemption
+    return complete(tx, redemption, account=tx.caller.account)
 
 
 def _burn(
@@ -203,17 +217,19 @@ def _burn(
     )
 
 
-def _complete(tx: Tx, redemption: Redemption) -> Redemption:
-    """The dollars have been sent."""
+def complete(tx: Tx, redemption: Redemption, *, account: str) -> Redemption:
+    """The dollars of an account's redemption have been sent."""
+    tx.require(redemption, "complete")
     tx.post(
         stablecoin.completed(
             redemption.id,
             redemption.amount,
             livemode=redemption.livemode,
             sender=redemption.sender,
-        )
+        ),
+        account=account,
     )
-    return tx.advance(redemption, "complete", completed_at=tx.now)
+    return tx.advance(redemption, "complete", account=account, completed_at=tx.now)
 
 
 def _same_terms(earlier: Redemption, terms: bytes) -> Redemption:

@@ -6,12 +6,14 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from commerce.engine.tx import Booked
+from commerce.areas.stablecoin import history
+from commerce.engine.tx import Booked, Tx
 from commerce.kernel.currency import SSUSD
 from commerce.kernel.money import Money
-from commerce.ledger.entry import TRANSACTION
+from commerce.ledger.entry import TRANSACTION, Booking
 from commerce.resource.noun import COMPUTED, HIDDEN, Hash, Noun, Part, noun
 from commerce.resource.ref import refers
+from commerce.resource.shelf import Shelf
 
 TransactionType = Literal[
     "issue",
@@ -63,7 +65,13 @@ class TransactionSummary(Part, frozen=True, kw_only=True):
     table=TRANSACTION,
 )
 class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True):
-    """A movement in the ledger: never changed, all of it or none."""
+    """A movement in the ledger: never changed, all of it or none.
+
+    You read those that you caused, and those by which one of your wallets was paid. Lists may be
+    asked for an `address`, and for a `direction`, `in` or `out`, as that address or as you see it.
+    """
+
+    shelf: ClassVar[Shelf]
 
     emits: ClassVar = ()
 
@@ -89,6 +97,42 @@ class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True)
     """The block that holds it; null until one does."""
     chain: Literal["stateset"] = "stateset"
     """The ledger it is on."""
+    payee: Annotated[str | None, HIDDEN] = None
+    memo: str | None = None
+    """The sender's words to the recipient."""
+
+
+Transaction.shelf = history.shelf(Transaction)
+
+
+def tell_recipient(tx: Tx, booked: Booked, booking: Booking) -> None:
+    """Tell the account that owns the recipient that it was paid, by the transaction it may read.
+
+    The transfer itself stays the sender's: it says what the sender has left.
+    """
+    if booking.payee is None:
+        return
+    received = Transaction(
+        id=booked.id,
+        livemode=tx.caller.livemode,
+        created=tx.now,
+        type="transfer",
+        booking=booking.name,
+        source=booking.source,
+        amount=Money(booking.amount, booking.currency),
+        currency=booking.currency,
+        sender=booking.sender,
+        recipient=booking.recipient,
+        postings=_UNSEEN,
+        tx_hash=booked.tx_hash.hex(),
+        memo=booking.memo,
+    )
+    body = Transaction.__noun__.encode(received)
+    tx.tell(booking.payee, "stablecoin.received", booked.id, body)
+
+
+_UNSEEN = msgspec.Raw(b"null")
+"""In place of what an event does not show."""
 
 
 def summary(booked: Booked) -> TransactionSummary:

@@ -43,6 +43,11 @@ def available(wallet: Address) -> LedgerAccount:
     return chart.available(wallet.account or NETWORK, wallet.livemode, wallet.address)
 
 
+def locked(wallet: Address) -> LedgerAccount:
+    """The account of what a wallet has set aside."""
+    return chart.locked(wallet.account or NETWORK, wallet.livemode, wallet.address)
+
+
 def need(needs: Needs, caller: Caller, text: str) -> None:
     """A wallet and what is available in it; nothing for what is no address."""
     address = addresses.canonical_form(text)
@@ -51,12 +56,22 @@ def need(needs: Needs, caller: Caller, text: str) -> None:
         needs.balance(chart.available(owner, caller.livemode, address))
 
 
+def need_own_locked(needs: Needs, caller: Caller, text: str | None) -> None:
+    """What is set aside in a wallet of the caller's."""
+    address = _own_address(caller, text)
+    if address is not None:
+        needs.balance(chart.locked(caller.account, caller.livemode, address))
+
+
+def _own_address(caller: Caller, text: str | None) -> str | None:
+    if text is None:
+        return main_wallet(caller.account, caller.livemode)
+    return addresses.canonical_form(text)
+
+
 def need_own(needs: Needs, caller: Caller, text: str | None) -> None:
     """What `own` reads, and what is available there."""
-    if text is None:
-        address: str | None = main_wallet(caller.account, caller.livemode)
-    else:
-        address = addresses.canonical_form(text)
+    address = _own_address(caller, text)
     if address is not None:
         needs.address(caller.livemode, address)
         needs.balance(chart.available(caller.account, caller.livemode, address))

@@ -21,6 +21,7 @@ from commerce.resource.listing import LIMIT_DEFAULT, LIMIT_MAX
 from commerce.resource.noun import Noun, Spec, _bare
 from commerce.resource.operation import Operation
 from commerce.resource.registry import Endpoint
+from commerce.resource.shelf import shelf_of
 
 _TEXT: dict[str, Any] = {"type": "string", "maxLength": TEXT_LENGTH_MAX}
 _TIME: dict[str, Any] = {
@@ -147,6 +148,9 @@ def _of_list(noun: type[Noun]) -> list[dict[str, Any]]:
         _asked("starting_after", "The id of an object: what is older than it follows.", cursor),
         _asked("ending_before", "The id of an object: what is newer than it.", cursor),
     ]
+    shelf = shelf_of(noun)
+    if shelf is not None:
+        found += [_asked(name, words, _TEXT) for name, words in shelf.parameters.items()]
     for name in filter_names(spec):
         found += _filters(spec, name)
     return [*found, _METADATA]

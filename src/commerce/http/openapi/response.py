@@ -105,6 +105,9 @@ def _good(endpoint: Endpoint, status: int, example: Any) -> dict[str, Any]:
 def _schema(endpoint: Endpoint) -> dict[str, Any]:
     returns = endpoint.noun or (endpoint.operation.returns if endpoint.operation else None)
     assert returns is not None
+    also = endpoint.operation and endpoint.operation.also
+    if also:
+        return {"oneOf": [reference(returns), reference(also)]}
     if endpoint.kind != "list":
         return reference(returns)
     return {

@@ -48,7 +48,8 @@ def components(
     nouns: Sequence[type[Noun]], operations: Sequence[Operation], expander: Expander
 ) -> dict[str, Any]:
     """The schemas of every object and of everything that operations take and return."""
-    shown = with_parts([*nouns, *(operation.returns for operation in operations)])
+    also = [operation.also for operation in operations if operation.also is not None]
+    shown = with_parts([*nouns, *(operation.returns for operation in operations), *also])
     taken = with_parts(operation.params for operation in operations)
     _, schemas = msgspec.json.schema_components(
         list(dict.fromkeys([*shown, *taken])), ref_template=REFERENCE, schema_hook=_custom

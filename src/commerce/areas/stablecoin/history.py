@@ -1,0 +1,117 @@
+"""Reading transactions: those that an account caused, and those that paid it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from commerce.kernel import address as addresses
+from commerce.kernel.errors import ApiError
+from commerce.ledger.entry import TRANSACTION
+from commerce.resource import listing
+from commerce.resource.filter import single
+from commerce.resource.listing import ListOf, Query
+from commerce.resource.noun import Noun
+from commerce.resource.reading import Reading, things
+from commerce.resource.shelf import Shelf
+from commerce.store.table import Filter, Page, Row
+
+PARAMETERS = {
+    "address": "Only transactions from or to this address.",
+    "direction": "`in` or `out`, as that address sees it; as you do, without one.",
+}
+DIRECTIONS = ("in", "out")
+
+
+class Stream(NamedTuple):
+    """Rows in the order of ids: an account's own, or those by which it was paid."""
+
+    owner: str
+    filters: tuple[Filter, ...]
+
+
+def shelf(noun: type[Noun]) -> Shelf:
+    """The shelf of ledger transactions.
+
+    They stand under the account that caused them. Whoever owns the recipient reads them too, by
+    an index of their own: a row more for each party would cost a transfer more than that.
+    """
+
+    async def page(reading: Reading, given: Mapping[str, Sequence[str]], url: str) -> ListOf:
+        rest = {name: values for name, values in given.items() if name not in PARAMETERS}
+        asked = listing.parse(noun.__noun__, rest)
+        own = {name: values for name, values in given.items() if name in PARAMETERS}
+        streams = _streams(reading, single(own))
+        return await _merged(reading, noun, asked, streams, url)
+
+    async def get(reading: Reading, id_: str) -> Noun:
+        row = await _row(reading, id_)
+        if row is None:
+            raise await reading.missing(noun.__noun__, id_)
+        thing: Noun = noun.__noun__.thing(row)
+        return thing
+
+    return Shelf(PARAMETERS, page, get)
+
+
+def _streams(reading: Reading, given: Mapping[str, str]) -> list[Stream]:
+    """What to read for an address and a direction, as that address sees it, or as you do.
+
+    A transaction may come in two streams, and is shown once.
+    """
+    direction, text = given.get("direction"), given.get("address")
+    if direction not in {None, *DIRECTIONS}:
+        message = f"'direction' must be one of: {', '.join(DIRECTIONS)}."
+        raise ApiError("parameter_invalid", message, param="direction")
+    if text is not None:
+        livemode = reading.caller.livemode
+        address = addresses.check(text, livemode=livemode, param="address")
+        ends = {"in": ("recipient",), "out": ("sender",)}.get(
+            direction or "", ("sender", "recipient")
+        )
+        at = [(Filter(end, "=", address),) for end in ends]
+        return [Stream(owner, filters) for owner in ("account", "payee") for filters in at]
+    own, paid = Stream("account", ()), Stream("payee", ())
+    if direction == "in":
+        return [paid]
+    return [Stream("account", (Filter("sender", ">", ""),))] if direction == "out" else [own, paid]
+
+
+async def _row(reading: Reading, id_: str) -> Row | None:
+    own = await reading.point(TRANSACTION.key, reading.key(id_))
+    if own is not None:
+        return own
+    paid = Page(TRANSACTION, [Filter("id", "=", id_)], ("id",), 1)
+    rows = await reading.page(paid, under="payee")
+    return rows[0] if rows else None
+
+
+async def _merged(
+    reading: Reading, noun: type[Noun], asked: Query, streams: list[Stream], url: str
+) -> ListOf:
+    """A page of several streams, each of which is in the order of ids."""
+    spec = noun.__noun__
+    ascending = asked.ending_before is not None
+    cursor = asked.ending_before if ascending else asked.starting_after
+    if cursor is not None and await _row(reading, cursor) is None:
+        name = "ending_before" if ascending else "starting_after"
+        message = f"'{name}' names no {spec.name} of this list: '{cursor[:64]}'."
+        raise ApiError("cursor_invalid", message, param=name)
+    after = None if cursor is None else (cursor,)
+    page = Page(TRANSACTION, asked.filters, ("id",), asked.limit + 1, after, ascending)
+    found = await asyncio.gather(
+        *(
+            reading.page(
+                page._replace(filters=[*asked.filters, *stream.filters]), under=stream.owner
+            )
+            for stream in streams
+        )
+    )
+    by_id = {row[2]: row for rows in found for row in rows}
+    ids = sorted(by_id, reverse=not ascending)
+    shown = ids[: asked.limit]
+    if ascending:
+        shown.reverse()
+    data = [spec.wire(thing) for thing in things(spec, [by_id[id_] for id_ in shown])]
+    return ListOf(url=url, has_more=len(ids) > asked.limit, data=data)

@@ -1,0 +1,1 @@
+"""Verbs that run at a time, without anybody asking."""

@@ -1,0 +1,136 @@
+"""The worker: finds jobs whose time has come and has the engine run them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from commerce.engine.agenda import JOB, Job
+from commerce.engine.answers import Answer
+from commerce.engine.command import Command
+from commerce.engine.tx import Caller, Tx
+from commerce.kernel.errors import ApiError
+from commerce.store.session import StoreUnavailable
+from commerce.store.table import Filter, Page
+
+if TYPE_CHECKING:
+    from commerce.engine.engine import Engine
+    from commerce.engine.overlay import Needs
+    from commerce.jobs.queue import Task
+
+JOBS_AT_ONCE_MAX = 100
+"""How many jobs a worker takes at a time; requests that arrive meanwhile share their batches."""
+LOOK_SECONDS = 1.0
+"""About how often a worker looks. Workers do so at random times, so that seldom two look at once;
+where they do, the second finds the jobs done.
+"""
+RETRY_SECONDS_MAX = 3600
+UNAVAILABLE = "unavailable"
+
+log = structlog.get_logger("commerce.jobs")
+
+
+class Worker:
+    """Runs due jobs, beside any number of other workers on the same store."""
+
+    def __init__(self, engine: Engine, tasks: Mapping[str, Task]) -> None:
+        self._engine = engine
+        self.tasks = tasks
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run jobs as they become due, until told to stop; a store that is away is waited for."""
+        while not self._stopping.is_set():
+            found = 0
+            try:
+                found = await self.turn()
+            except StoreUnavailable as error:
+                log.warning("jobs_wait", reason=str(error))
+            except Exception:
+                log.exception("jobs_failed")
+            if found < JOBS_AT_ONCE_MAX:
+                await self._rest()
+
+    def stop(self) -> None:
+        """Finish what runs, and look no more."""
+        self._stopping.set()
+
+    async def _rest(self) -> None:
+        with suppress(TimeoutError):
+            seconds = LOOK_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311 - nobody's secret
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def turn(self) -> int:
+        """Run the jobs that are due now, the longest due first; gives how many were tried."""
+        now = self._engine.means.now()
+        filters = [Filter("due_at", "<=", now), Filter("task", "in", sorted(self.tasks))]
+        page = Page(JOB, filters, ("due_at",), JOBS_AT_ONCE_MAX, ascending=True)
+        jobs = [Job.of(row) for row in await self._engine.store.page(page)]
+        done = await asyncio.gather(*(self._do(job) for job in jobs))
+        keys = [job.key for job, so in zip(jobs, done, strict=True) if so]
+        if keys:
+            await self._engine.store.forget(JOB, keys, created_before=now + 1)
+        return len(jobs)
+
+    async def _do(self, job: Job) -> bool:
+        """Run one job; whether it is over. One that fails is put off, longer each time."""
+        try:
+            await self._engine.submit(_command(job, self.tasks[job.task]))
+        except ApiError as error:
+            problem = error.code
+        except Exception as error:  # noqa: BLE001 - the engine has logged it
+            problem = type(error).__name__
+        else:
+            log.info("job_done", task=job.task, subject=job.subject)
+            return True
+        if problem != UNAVAILABLE:
+            log.warning("job_failed", task=job.task, subject=job.subject, problem=problem)
+            with suppress(ApiError):
+                await self._engine.submit(_postponement(job, problem))
+        return False
+
+
+def _command(job: Job, task: Task) -> Command:
+    params = msgspec.json.decode(job.params, type=task.params)
+    caller = Caller(job.account, job.livemode)
+
+    def run(tx: Tx) -> Answer:
+        found = _due(tx, job)
+        if found is not None:
+            task.run(tx, params)
+            tx.change_job(found, due_at=None)
+        return Answer(200, b"")
+
+    def needs(needs: Needs) -> None:
+        needs.row(JOB.key, job.key, lock=True)
+        task.needs(needs, caller, params)
+
+    return Command(caller, run, needs, weight=10)
+
+
+def _postponement(job: Job, problem: str) -> Command:
+    def run(tx: Tx) -> Answer:
+        found = _due(tx, job)
+        if found is not None:
+            seconds = min(2**found.attempts, RETRY_SECONDS_MAX)
+            tx.change_job(found, due_at=tx.now + seconds, problem=problem)
+        return Answer(200, b"")
+
+    def needs(needs: Needs) -> None:
+        needs.row(JOB.key, job.key, lock=True)
+
+    return Command(Caller(job.account, job.livemode), run, needs)
+
+
+def _due(tx: Tx, job: Job) -> Job | None:
+    """The job as it is now, locked; None where another worker was faster."""
+    found = tx.job(job.key)
+    if found is None or found.due_at is None or found.due_at > tx.now:
+        return None
+    return found
