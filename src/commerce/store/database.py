@@ -167,7 +167,7 @@ class Database:
     async def _pooled(self) -> Pool:
         async with self._opening:
             if self._pool is None:
-                self._pool = await asyncpg.create_pool(
+                pool = await asyncpg.create_pool(
                     self._url,
                     min_size=1,
                     max_size=self._pool_size,
@@ -176,7 +176,13 @@ class Database:
                     server_settings=_SERVER_SETTINGS,
                     reset=_unchanged,
                 )
-                self._layout = await Layout.read(cast("Connection", self._pool))
+                try:
+                    self._layout = await Layout.read(cast("Connection", pool))
+                except BaseException:
+                    pool.terminate()
+                    raise
+                # Not before: whoever finds a pool goes by the layout that is there.
+                self._pool = pool
         return self._pool
 
     async def session(self) -> DatabaseSession:
