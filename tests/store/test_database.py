@@ -12,6 +12,7 @@ from commerce.ledger.account import BALANCE
 from commerce.store import database as database_module
 from commerce.store import sql
 from commerce.store.database import Database, DatabaseSession
+from commerce.store.layout import Layout
 from commerce.store.session import (
     CommitUnknown,
     Conflict,
@@ -302,3 +303,30 @@ async def test_a_column_that_a_migration_adds_is_left_to_its_default(
     assert await server.fetchval("SELECT note FROM ledger_balance WHERE account = $1", account) == (
         "none"
     )
+
+
+async def test_those_who_come_while_the_pool_is_opened_find_the_layout(migrated_url: str) -> None:
+    database = Database(migrated_url)
+    keys = [row.balance_key("nobody")]
+    finding = [asyncio.create_task(database.find(BALANCE.key, keys))]
+    while not finding[0].done():
+        await asyncio.sleep(0.0005)
+        finding.append(asyncio.create_task(database.find(BALANCE.key, keys)))
+    assert set(map(len, await asyncio.gather(*finding))) == {0}
+    await database.close()
+
+
+async def test_a_pool_whose_layout_cannot_be_read_is_opened_again(
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(migrated_url)
+
+    async def read(_: object) -> Layout:
+        raise OSError("the line was lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Layout, "read", read)
+        with pytest.raises(StoreUnavailable):
+            await database.find(BALANCE.key, [])
+    assert await database.find(BALANCE.key, [row.balance_key("nobody")]) == []
+    await database.close()

@@ -176,8 +176,12 @@ class Database:
                     server_settings=_SERVER_SETTINGS,
                     reset=_unchanged,
                 )
-                # Whoever finds the pool finds the layout, too.
-                self._layout = await Layout.read(cast("Connection", pool))
+                try:
+                    self._layout = await Layout.read(cast("Connection", pool))
+                except BaseException:
+                    pool.terminate()
+                    raise
+                # Not before: whoever finds a pool goes by the layout that is there.
                 self._pool = pool
         return self._pool
 

@@ -57,7 +57,7 @@ class Transfer(Noun, tag="stablecoin_transfer", frozen=True, kw_only=True):
         """,
     )
 
-    emits: ClassVar = ("stablecoin.transferred", "stablecoin.received")
+    emits: ClassVar = ("stablecoin.transferred",)
 
     amount: Money
     """What the recipient gets."""

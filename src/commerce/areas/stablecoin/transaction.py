@@ -73,7 +73,7 @@ class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True)
 
     shelf: ClassVar[Shelf]
 
-    emits: ClassVar = ()
+    emits: ClassVar = ("stablecoin.received",)
 
     type: TransactionType
     """What kind of movement it is."""
