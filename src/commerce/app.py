@@ -28,11 +28,12 @@ from commerce.areas.stablecoin import (
 from commerce.areas.webhooks import event
 from commerce.engine.agenda import JOB
 from commerce.engine.answers import ANSWER, Answer
+from commerce.engine.caller import Caller
 from commerce.engine.command import Command
 from commerce.engine.engine import Engine
 from commerce.engine.outbox import EVENT
 from commerce.engine.overlay import Directory
-from commerce.engine.tx import Caller, Means, Tx
+from commerce.engine.tx import Means, Tx
 from commerce.handbook import Handbook, client
 from commerce.http.acting import Connections
 from commerce.http.asgi import Application, Page

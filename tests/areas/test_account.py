@@ -9,8 +9,9 @@ import pytest
 from commerce.areas.identity import account
 from commerce.areas.identity.account import Capability, RateLimit
 from commerce.engine.answers import Answer
+from commerce.engine.caller import Caller
 from commerce.engine.command import Command
-from commerce.engine.tx import Caller, Tx
+from commerce.engine.tx import Tx
 from commerce.kernel.address import new
 from commerce.kernel.errors import ApiError
 from tests.stage import NOW, Stage

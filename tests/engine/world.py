@@ -15,10 +15,11 @@ from commerce.areas.identity.account import Account, main_wallet
 from commerce.areas.stablecoin import issuance, movement, transfer
 from commerce.books import chart
 from commerce.engine.answers import Answer, IdempotencyKey
+from commerce.engine.caller import Caller
 from commerce.engine.command import Command
 from commerce.engine.engine import Engine
 from commerce.engine.overlay import Directory, Needs
-from commerce.engine.tx import Caller, Means, Tx
+from commerce.engine.tx import Means, Tx
 from commerce.http.auth import KeyRing
 from commerce.http.pipeline import _command
 from commerce.kernel.clock import FixedClock

@@ -9,52 +9,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from commerce.engine.agenda import JOB, Job
+from commerce.engine.caller import Caller
 from commerce.engine.condition import Condition
+from commerce.engine.money import Bookkeeper
 from commerce.engine.outbox import EVENT
 from commerce.engine.overlay import Directory, Held, Kind, Overlay
 from commerce.kernel.errors import ApiError
 from commerce.kernel.master_key import MasterKey
-from commerce.ledger.account import BALANCE, LedgerAccount
-from commerce.ledger.cap import CAP, USED_AT, Cap, count
-from commerce.ledger.directory import ADDRESS, Address
-from commerce.ledger.entry import (
-    AMOUNT_MAX,
-    ENTRY,
-    TRANSACTION,
-    Booking,
-    canonical,
-    net,
-    postings_json,
-    transaction_hash,
-)
 from commerce.store.table import Index, Key
 
 if TYPE_CHECKING:
     from commerce.store.table import Row
 
 Thing = TypeVar("Thing")
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """On whose behalf a verb runs."""
-
-    account: str
-    livemode: bool
-    request_id: str | None = None
-    idempotency_key: str | None = None
-    key: str | None = None
-    """The API key that was used; None for the command line and for jobs."""
-    key_account: str | None = None
-    """Whose the key is, where it acts on behalf of another account; None: `account`'s own."""
-    meter: str | None = None
-    """What counts the money this key moves; None where the key has no limits."""
-    operator: bool = False
-    """The command line of the server itself: the one that sets plans and capabilities."""
-
-    @property
-    def key_owner(self) -> str:
-        """The account that the key belongs to."""
-        return self.key_account or self.account
 
 
 class Means(NamedTuple):
@@ -65,13 +32,6 @@ class Means(NamedTuple):
     ids: Callable[..., str]
     master_key: MasterKey
     docs_url: str
-
-
-class Booked(NamedTuple):
-    """A booked transaction: its id and its hash."""
-
-    id: str
-    tx_hash: bytes
 
 
 class Emitted(NamedTuple):
@@ -112,7 +72,7 @@ def missing(
     return ApiError("resource_missing", message, param=param)
 
 
-class Tx:
+class Tx(Bookkeeper):
     """One verb's view of a batch."""
 
     __slots__ = (
@@ -352,97 +312,6 @@ class Tx:
         attempts = job.attempts + (problem is not None)
         changed = job._replace(due_at=due_at, attempts=attempts, problem=problem)
         self._overlay.put(JOB.key, job.key, tuple(changed))
-
-    # The directory of addresses
-
-    def address(self, address: str) -> Address:
-        """What the directory knows of an address; one nobody here owns is external."""
-        row = self._overlay.read(ADDRESS.key, (self.caller.livemode, address))
-        if row is None:
-            return Address(self.caller.livemode, address, None, blocked=False)
-        return Address.of(row)
-
-    def list_address(self, address: Address) -> None:
-        """Write a new wallet into the directory. Its address is new too, so nobody looks first."""
-        key = (address.livemode, address.address)
-        self._overlay.put(ADDRESS.key, key, tuple(address))
-
-    def change_address(self, address: Address) -> None:
-        """Change what the directory says of an address; an external one is written into it."""
-        key = (address.livemode, address.address)
-        self._overlay.read(ADDRESS.key, key, lock=True)
-        self._overlay.put(ADDRESS.key, key, tuple(address))
-
-    # Money
-
-    def balance(self, account: LedgerAccount) -> int:
-        """What is on a guarded account now, on its normal side, in the smallest unit."""
-        return int(self._balance(account, account.shard(self.lane))[6])
-
-    def _balance(self, account: LedgerAccount, key: Key) -> Row:
-        row: Row | None = self._overlay.read(BALANCE.key, key, lock=True)
-        return row or (*key, account.debit_normal, account.guarded, 0, 0)
-
-    def found(self, account: LedgerAccount) -> None:
-        """Say that an account is new, so that nobody looks for it: it belongs to a new object."""
-        key = account.shard(self.lane)
-        self._overlay.put(BALANCE.key, key, (*key, account.debit_normal, account.guarded, 0, 0))
-
-    def post(self, booking: Booking, *, account: str | None = None) -> Booked:
-        """Book a transaction: all of its postings. Raises `insufficient_funds` below a floor.
-
-        It is listed under the account of its source, the caller's unless another is given.
-        """
-        caller = self.caller
-        owner = account or caller.account
-        made = self._ids("txn", livemode=caller.livemode)
-        for touched, amount in net(booking).items():
-            if amount:
-                self._enter(touched, amount, made)
-        postings = postings_json(booking)
-        tx_hash = transaction_hash(canonical(owner, made, self.now, booking, postings))
-        self._overlay.append(
-            TRANSACTION,
-            (
-                owner,
-                caller.livemode,
-                made,
-                1,
-                self.now,
-                "{}",
-                booking.type,
-                booking.name,
-                booking.source,
-                booking.amount,
-                booking.currency,
-                booking.sender,
-                booking.recipient,
-                postings.decode(),
-                tx_hash,
-                booking.payee,
-                booking.memo,
-            ),
-        )
-        return Booked(made, tx_hash)
-
-    def _enter(self, account: LedgerAccount, amount: int, transaction: str) -> None:
-        key = account.shard(self.lane)
-        *_, balance, entries = self._balance(account, key)
-        after = balance + (amount if account.debit_normal else -amount)
-        if account.guarded and after < 0:
-            raise ApiError("insufficient_funds", f"{account.code} holds too little for this.")
-        if abs(after) > AMOUNT_MAX:
-            raise ApiError("limit_exceeded", f"{account.code} can hold no more.")
-        row = (*key, account.debit_normal, account.guarded, after, entries + 1)
-        self._overlay.put(BALANCE.key, key, row)
-        self._overlay.append(ENTRY, (*key, entries + 1, transaction, amount, after))
-
-    def use(self, cap: Cap, amount: int) -> int:
-        """Count an amount against a cap and give what has passed in all; raises `CapReached`."""
-        row: Row | None = self._overlay.read(CAP.key, cap.key, lock=True)
-        counted = count(cap, row, amount, self.now)
-        self._overlay.put(CAP.key, cap.key, counted)
-        return int(counted[USED_AT])
 
 
 def _previous(before: bytes, after: bytes) -> str:

@@ -6,8 +6,9 @@ import hmac
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
-from commerce.engine.tx import Caller, Tx
+from commerce.engine.tx import Tx
 from commerce.kernel.errors import ApiError
 from commerce.resource.access import Principal
 

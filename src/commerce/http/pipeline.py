@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from commerce.engine.answers import Answer, IdempotencyKey
+from commerce.engine.caller import Caller
 from commerce.engine.command import Command
 from commerce.engine.condition import Condition, require_met
 from commerce.engine.engine import Engine
 from commerce.engine.overlay import Needs
-from commerce.engine.tx import Caller, Tx
+from commerce.engine.tx import Tx
 from commerce.http import conditional, idempotency, params, transport
 from commerce.http.acting import Connections
 from commerce.http.auth import Authenticator, KeyRing

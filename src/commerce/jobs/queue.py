@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
-from commerce.engine.tx import Caller, Tx
+from commerce.engine.tx import Tx
 
 
 class Task(NamedTuple):

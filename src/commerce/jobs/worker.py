@@ -13,8 +13,9 @@ import structlog
 
 from commerce.engine.agenda import JOB, Job
 from commerce.engine.answers import Answer
+from commerce.engine.caller import Caller
 from commerce.engine.command import Command
-from commerce.engine.tx import Caller, Tx
+from commerce.engine.tx import Tx
 from commerce.kernel.errors import ApiError
 from commerce.store.session import StoreUnavailable
 from commerce.store.table import Filter, Page

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from commerce.engine.answers import Answer
+from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
-from commerce.engine.tx import Caller, Tx
+from commerce.engine.tx import Tx
 from commerce.resource.example import Staged
 from commerce.resource.noun import ENCODER, Noun
 from commerce.resource.reading import Reading

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from commerce.engine.caller import Caller
 from commerce.engine.condition import state_of
 from commerce.engine.overlay import Held, Kind
-from commerce.engine.tx import Caller, kind_of, missing
+from commerce.engine.tx import kind_of, missing
 from commerce.store.session import Store
 from commerce.store.table import Filter, Index, Key, Page, Row, Sum
 

@@ -17,8 +17,9 @@ from commerce.areas.identity.key_limit import (
     kept_recipients,
     lacking,
 )
+from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
-from commerce.engine.tx import Caller, Tx
+from commerce.engine.tx import Tx
 from commerce.kernel.errors import ApiError
 from commerce.resource.access import KeyType, Principal, Scope, widened
 from commerce.resource.example import Example

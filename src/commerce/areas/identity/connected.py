@@ -8,8 +8,9 @@ import msgspec
 
 from commerce.areas.identity import account as accounts
 from commerce.areas.identity.account import Account
+from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
-from commerce.engine.tx import Caller, Tx, kind_of, missing
+from commerce.engine.tx import Tx, kind_of, missing
 from commerce.resource.example import Example
 from commerce.resource.operation import Params, operation
 from commerce.resource.parameter import Id, Metadata, Name, changed, kept

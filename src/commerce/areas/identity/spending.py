@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from commerce.areas.identity.api_key import TABLE, ApiKey
 from commerce.areas.identity.key_limit import FIELDS, ceiling
+from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
-from commerce.engine.tx import Caller, Tx
+from commerce.engine.tx import Tx
 from commerce.kernel.currency import SSUSD
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money

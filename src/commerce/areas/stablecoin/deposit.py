@@ -9,8 +9,9 @@ import msgspec
 from commerce.areas.identity import account as accounts
 from commerce.areas.identity.account import Account
 from commerce.books import chart, stablecoin
+from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
-from commerce.engine.tx import Caller, Tx
+from commerce.engine.tx import Tx
 from commerce.kernel.currency import SSUSD, UNIT
 from commerce.kernel.errors import ApiError
 from commerce.kernel.lifecycle import Lifecycle

@@ -12,8 +12,9 @@ from commerce.areas.stablecoin import wallet
 from commerce.areas.stablecoin.deposit import Deposit, SourceType, book_verified, require_issuer
 from commerce.areas.stablecoin.transaction import TransactionSummary, summary
 from commerce.books import chart, stablecoin
+from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
-from commerce.engine.tx import Caller, Tx
+from commerce.engine.tx import Tx
 from commerce.kernel.currency import SSUSD, UNIT
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money

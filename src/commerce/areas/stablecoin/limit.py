@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from commerce.areas.identity.account import Account, Verification
+from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
-from commerce.engine.tx import Caller, Tx
+from commerce.engine.tx import Tx
 from commerce.kernel.currency import SSUSD, UNIT
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money

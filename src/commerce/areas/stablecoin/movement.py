@@ -9,7 +9,8 @@ import msgspec
 from commerce.areas.stablecoin import transaction, wallet
 from commerce.areas.stablecoin.transaction import TransactionSummary, summary
 from commerce.books import stablecoin
-from commerce.engine.tx import Booked, Tx
+from commerce.engine.money import Booked
+from commerce.engine.tx import Tx
 from commerce.kernel.currency import SSUSD
 from commerce.kernel.lifecycle import Lifecycle
 from commerce.kernel.money import Money

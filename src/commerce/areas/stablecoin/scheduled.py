@@ -7,8 +7,9 @@ from commerce.areas.stablecoin import transaction, wallet
 from commerce.areas.stablecoin.movement import EXECUTE, ExecuteTransfer, Transfer
 from commerce.areas.stablecoin.transaction import summary
 from commerce.books import chart, stablecoin
+from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
-from commerce.engine.tx import Caller, Tx
+from commerce.engine.tx import Tx
 from commerce.jobs.queue import task
 from commerce.kernel.clock import DAY_SECONDS
 from commerce.kernel.currency import SSUSD

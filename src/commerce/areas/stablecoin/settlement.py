@@ -10,8 +10,9 @@ from commerce.areas.stablecoin import redemption as redemptions
 from commerce.areas.stablecoin.deposit import require_operator
 from commerce.areas.stablecoin.redemption import HELD_ACCOUNT_NUMBER, Redemption, Words
 from commerce.books import chart, stablecoin
+from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
-from commerce.engine.tx import Caller, Tx
+from commerce.engine.tx import Tx
 from commerce.resource.example import Example
 from commerce.resource.operation import Params, operation
 from commerce.resource.parameter import Id

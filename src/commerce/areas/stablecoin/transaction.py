@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from commerce.areas.stablecoin import history
-from commerce.engine.tx import Booked, Tx
+from commerce.engine.money import Booked
+from commerce.engine.tx import Tx
 from commerce.kernel.currency import SSUSD
 from commerce.kernel.money import Money
 from commerce.ledger.entry import TRANSACTION, Booking

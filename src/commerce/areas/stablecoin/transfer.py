@@ -21,8 +21,9 @@ from commerce.areas.stablecoin.movement import (
     make,
 )
 from commerce.books import chart
+from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
-from commerce.engine.tx import Caller, Tx
+from commerce.engine.tx import Tx
 from commerce.kernel.currency import SSUSD
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from commerce.areas.identity.account import Account, main_wallet
 from commerce.books import chart
+from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
-from commerce.engine.tx import Caller, Tx
+from commerce.engine.tx import Tx
 from commerce.kernel import address as addresses
 from commerce.kernel.errors import ApiError
 from commerce.ledger.account import NETWORK, LedgerAccount

@@ -1,0 +1,137 @@
+"""The part of a verb's view in which money is: wallets, balances, bookings, caps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from commerce.engine.overlay import Overlay
+from commerce.kernel.errors import ApiError
+from commerce.ledger.account import BALANCE, LedgerAccount
+from commerce.ledger.cap import CAP, USED_AT, Cap, count
+from commerce.ledger.directory import ADDRESS, Address
+from commerce.ledger.entry import (
+    AMOUNT_MAX,
+    ENTRY,
+    TRANSACTION,
+    Booking,
+    canonical,
+    net,
+    postings_json,
+    transaction_hash,
+)
+from commerce.store.table import Key
+
+if TYPE_CHECKING:
+    from commerce.engine.caller import Caller
+    from commerce.store.table import Row
+
+
+class Booked(NamedTuple):
+    """A booked transaction: its id and its hash."""
+
+    id: str
+    tx_hash: bytes
+
+
+class Bookkeeper:
+    """What a `Tx` does with money."""
+
+    __slots__ = ()
+
+    _ids: Callable[..., str]
+    _overlay: Overlay
+    caller: Caller
+    lane: int
+    now: int
+
+    # The directory of addresses
+
+    def address(self, address: str) -> Address:
+        """What the directory knows of an address; one nobody here owns is external."""
+        row = self._overlay.read(ADDRESS.key, (self.caller.livemode, address))
+        if row is None:
+            return Address(self.caller.livemode, address, None, blocked=False)
+        return Address.of(row)
+
+    def list_address(self, address: Address) -> None:
+        """Write a new wallet into the directory. Its address is new too, so nobody looks first."""
+        key = (address.livemode, address.address)
+        self._overlay.put(ADDRESS.key, key, tuple(address))
+
+    def change_address(self, address: Address) -> None:
+        """Change what the directory says of an address; an external one is written into it."""
+        key = (address.livemode, address.address)
+        self._overlay.read(ADDRESS.key, key, lock=True)
+        self._overlay.put(ADDRESS.key, key, tuple(address))
+
+    # Money
+
+    def balance(self, account: LedgerAccount) -> int:
+        """What is on a guarded account now, on its normal side, in the smallest unit."""
+        return int(self._balance(account, account.shard(self.lane))[6])
+
+    def _balance(self, account: LedgerAccount, key: Key) -> Row:
+        row: Row | None = self._overlay.read(BALANCE.key, key, lock=True)
+        return row or (*key, account.debit_normal, account.guarded, 0, 0)
+
+    def found(self, account: LedgerAccount) -> None:
+        """Say that an account is new, so that nobody looks for it: it belongs to a new object."""
+        key = account.shard(self.lane)
+        self._overlay.put(BALANCE.key, key, (*key, account.debit_normal, account.guarded, 0, 0))
+
+    def post(self, booking: Booking, *, account: str | None = None) -> Booked:
+        """Book a transaction: all of its postings. Raises `insufficient_funds` below a floor.
+
+        It is listed under the account of its source, the caller's unless another is given.
+        """
+        caller = self.caller
+        owner = account or caller.account
+        made = self._ids("txn", livemode=caller.livemode)
+        for touched, amount in net(booking).items():
+            if amount:
+                self._enter(touched, amount, made)
+        postings = postings_json(booking)
+        tx_hash = transaction_hash(canonical(owner, made, self.now, booking, postings))
+        self._overlay.append(
+            TRANSACTION,
+            (
+                owner,
+                caller.livemode,
+                made,
+                1,
+                self.now,
+                "{}",
+                booking.type,
+                booking.name,
+                booking.source,
+                booking.amount,
+                booking.currency,
+                booking.sender,
+                booking.recipient,
+                postings.decode(),
+                tx_hash,
+                booking.payee,
+                booking.memo,
+            ),
+        )
+        return Booked(made, tx_hash)
+
+    def _enter(self, account: LedgerAccount, amount: int, transaction: str) -> None:
+        key = account.shard(self.lane)
+        *_, balance, entries = self._balance(account, key)
+        after = balance + (amount if account.debit_normal else -amount)
+        if account.guarded and after < 0:
+            raise ApiError("insufficient_funds", f"{account.code} holds too little for this.")
+        if abs(after) > AMOUNT_MAX:
+            raise ApiError("limit_exceeded", f"{account.code} can hold no more.")
+        row = (*key, account.debit_normal, account.guarded, after, entries + 1)
+        self._overlay.put(BALANCE.key, key, row)
+        self._overlay.append(ENTRY, (*key, entries + 1, transaction, amount, after))
+
+    def use(self, cap: Cap, amount: int) -> int:
+        """Count an amount against a cap and give what has passed in all; raises `CapReached`."""
+        row: Row | None = self._overlay.read(CAP.key, cap.key, lock=True)
+        counted = count(cap, row, amount, self.now)
+        self._overlay.put(CAP.key, cap.key, counted)
+        return int(counted[USED_AT])
