@@ -178,7 +178,9 @@ def _returns(operation: dict[str, Any]) -> str:
     good = operation["responses"]["200"]["content"]["application/json"]["schema"]
     statuses = [status for status in operation["responses"] if status.startswith("2")]
     what = kind(good)
-    if "$ref" not in good:
+    if "oneOf" in good:
+        what = " or ".join(kind(each) for each in good["oneOf"])
+    elif "$ref" not in good:
         items = good["properties"]["data"]["items"]
         what = f"a list of {kind(items)}"
     return f"<h3>Returns</h3><p>{' or '.join(statuses)}: {what}</p>"

@@ -71,6 +71,7 @@ class OneBatch(Params, frozen=True, kw_only=True):
     """Which batch."""
 
     id: Id
+    """The batch's id."""
 
 
 def make(tx: Tx, terms: Terms, orders: list[Order]) -> BatchTransfer:

@@ -58,7 +58,7 @@ class Transfer(Noun, tag="stablecoin_transfer", frozen=True, kw_only=True):
         """,
     )
 
-    emits: ClassVar = ("stablecoin.transferred",)
+    emits: ClassVar = ("stablecoin.transferred", "stablecoin.transfer.scheduled")
 
     amount: Money
     """What the recipient gets."""

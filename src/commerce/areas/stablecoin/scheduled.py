@@ -24,6 +24,7 @@ class OneTransfer(Params, frozen=True, kw_only=True):
     """Which transfer."""
 
     id: Id
+    """The transfer's id."""
 
 
 def _need_cancel(needs: Needs, caller: Caller, params: OneTransfer) -> None:

@@ -22,12 +22,14 @@ class OneRedemption(Params, frozen=True, kw_only=True):
     """A redemption of your own."""
 
     id: Id
+    """The redemption's id."""
 
 
 class SettleRedemption(Params, frozen=True, kw_only=True):
     """A redemption, and whose it is."""
 
     id: Id
+    """The redemption's id."""
     account: Id | None = None
     """Whose redemption it is, if not your own."""
 
