@@ -54,11 +54,10 @@ from commerce.ledger.account import BALANCE
 from commerce.ledger.cap import CAP
 from commerce.ledger.directory import ADDRESS
 from commerce.ledger.entry import ENTRY, TRANSACTION
-from commerce.resource.exchange import Shown
 from commerce.resource.expansion import Expander
 from commerce.resource.reading import Reader
 from commerce.resource.registry import Registry
-from commerce.resource.rehearsal import Rehearsal, Wallets
+from commerce.resource.rehearsal import Rehearsal, Shown, Wallets
 from commerce.settings import Settings
 from commerce.store.memory import Memory
 from commerce.store.session import Store
@@ -260,4 +259,4 @@ async def _rehearse(settings: Settings, base_url: str) -> dict[str, Shown]:
         key = await app.operate(api_key.create, params, account=made[0].id, livemode=False)
         ask = client(app.http, str(key.secret))
         wallets = Wallets(*(each.wallet for each in made))
-        return await Rehearsal(app.registry, ask, wallets, REHEARSED_MS // 1000).run()
+        return await Rehearsal(app.registry, ask, wallets).run()

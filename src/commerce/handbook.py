@@ -13,9 +13,8 @@ import msgspec
 
 from commerce.http.openapi.document import document, group
 from commerce.http.openapi.schema import with_parts
-from commerce.resource.exchange import Shown
 from commerce.resource.registry import Registry
-from commerce.resource.rehearsal import Ask
+from commerce.resource.rehearsal import Ask, Shown
 from commerce.settings import Settings
 from commerce.web import reference
 from commerce.web.reference import Setting, Source

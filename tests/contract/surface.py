@@ -56,11 +56,6 @@ class Rehearsal(Example):
         route, body = _split(operation, params)
         return await self.stage.done(route, self.party.key, **body)
 
-    @property
-    def now(self) -> int:
-        """The stage's time."""
-        return self.stage.clock.now_ms() // 1000
-
     async def fund(self, amount: str) -> None:
         """Mint to the main wallet."""
         await self.stage.fund(self.wallet, amount, livemode=self.party.livemode)

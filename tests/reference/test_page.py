@@ -13,7 +13,7 @@ import pytest
 from commerce.app import App
 from commerce.installation import handbook
 from commerce.kernel.errors import ROWS
-from commerce.resource.exchange import Exchange, Shown
+from commerce.resource.rehearsal import Exchange, Shown
 from commerce.settings import Settings
 from commerce.web import page, shell
 from tests.contract.surface import ENDPOINTS

@@ -14,7 +14,6 @@ from commerce.resource.rehearsal import Rehearsal, Unstaged, Wallets
 from tests.contract.surface import REGISTRY
 
 WALLETS = Wallets("w1", "w2")
-NOW = 1_795_435_200
 
 
 class OneThing(Params, frozen=True, kw_only=True):
@@ -49,17 +48,17 @@ async def empty(*_: object) -> tuple[int, Any]:
 
 async def test_an_example_that_is_refused_is_named_with_its_refusal() -> None:
     with pytest.raises(Unstaged, match=r"GET /things in get-things: 402 .*insufficient_funds"):
-        await Rehearsal(registry("/things"), refusing, WALLETS, NOW).run()
+        await Rehearsal(registry("/things"), refusing, WALLETS).run()
 
 
 async def test_a_parameter_of_a_path_that_nobody_knows_needs_an_example() -> None:
     with pytest.raises(Unstaged, match=r"GET /things/{thing} owes an example for 'thing'"):
-        await Rehearsal(registry("/things/{thing}"), empty, WALLETS, NOW).run()
+        await Rehearsal(registry("/things/{thing}"), empty, WALLETS).run()
 
 
 async def test_an_example_of_a_read_fills_in_its_path_and_its_query() -> None:
     made = registry("/things/{thing}", OneThing, example=example)
-    shown = await Rehearsal(made, empty, WALLETS, NOW).run()
+    shown = await Rehearsal(made, empty, WALLETS).run()
     assert shown["GET /things/{thing}"].call.path == "/things/t1?colour=red"
 
 
@@ -68,4 +67,4 @@ async def test_a_list_that_the_examples_leave_empty_is_named() -> None:
     module = cast("Any", type("module", (), {"Event": events[0]}))
     made = Registry([module], [], [])
     with pytest.raises(Unstaged, match=r"GET /events/{id}: its list is empty"):
-        await Rehearsal(made, empty, WALLETS, NOW).run()
+        await Rehearsal(made, empty, WALLETS).run()

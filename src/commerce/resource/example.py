@@ -14,10 +14,6 @@ class Example(Protocol):
     other_wallet: str
     """The main wallet of another account."""
 
-    @property
-    def now(self) -> int:
-        """The server's time, Unix seconds."""
-
     def call(self, operation: str, /, **params: Any) -> Awaitable[dict[str, Any]]:
         """Call an operation by its route, `POST /stablecoin/issue`, and give its answer."""
 

@@ -8,12 +8,32 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from commerce.resource.example import Example
-from commerce.resource.exchange import Exchange, Shown
 from commerce.resource.registry import Endpoint, Registry
 
 Ask = Callable[[str, str, dict[str, Any] | None, str | None], Awaitable[tuple[int, Any]]]
 """Sends a method, a path, a body and an idempotency key; gives the status and the answer."""
 FUND_MIN = 1_000
+
+
+class Exchange(NamedTuple):
+    """A request and its answer."""
+
+    method: str
+    path: str
+    """Below the API's root, filled in, with its query."""
+    body: dict[str, Any] | None
+    idempotency_key: str | None
+    status: int
+    answer: dict[str, Any]
+
+
+class Shown(NamedTuple):
+    """An operation's example: what sets its stage, and the exchange itself."""
+
+    setup: tuple[Exchange, ...]
+    call: Exchange
+    wallet: str
+    """The main wallet of the account that called."""
 
 
 class Unstaged(Exception):
@@ -30,9 +50,8 @@ class Wallets(NamedTuple):
 class _Scene(Example):
     """What one example sets its stage with; it is written down as it happens."""
 
-    def __init__(self, title: str, ask: Ask, wallets: Wallets, now: int) -> None:
+    def __init__(self, title: str, ask: Ask, wallets: Wallets) -> None:
         self.wallet, self.other_wallet = wallets
-        self._now = now
         self.setup: list[Exchange] = []
         self._title = re.sub(r"\W+", "-", title.lower()).strip("-")
         self._ask = ask
@@ -53,11 +72,6 @@ class _Scene(Example):
             amount=f"{units}.00",
             reference_id=self.name(),
         )
-
-    @property
-    def now(self) -> int:
-        """The time, Unix seconds."""
-        return self._now
 
     def name(self) -> str:
         """A name that no other example uses."""
@@ -84,9 +98,8 @@ class _Scene(Example):
 class Rehearsal:
     """Runs every endpoint's example: those that make things first, so that there is something."""
 
-    def __init__(self, registry: Registry, ask: Ask, wallets: Wallets, now: int) -> None:
-        """Call through `ask`, as the owner of `wallets.own`, at a time in Unix seconds."""
-        self._now = now
+    def __init__(self, registry: Registry, ask: Ask, wallets: Wallets) -> None:
+        """Call through `ask`, as the owner of `wallets.own`."""
         self._endpoints = registry.documented()
         self._ask = ask
         self._wallets = wallets
@@ -97,7 +110,7 @@ class Rehearsal:
         return {endpoint.name: await self._shown(endpoint) for endpoint in ordered}
 
     async def _shown(self, endpoint: Endpoint) -> Shown:
-        scene = _Scene(endpoint.name, self._ask, self._wallets, self._now)
+        scene = _Scene(endpoint.name, self._ask, self._wallets)
         params, key = await self._params(endpoint, scene)
         call = await scene.send(endpoint.name, params, key)
         return Shown(tuple(scene.setup), call, self._wallets.own)

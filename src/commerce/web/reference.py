@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from commerce.kernel.errors import ROWS
-from commerce.resource.exchange import Shown
+from commerce.resource.rehearsal import Shown
 from commerce.web import page, shell
 from commerce.web.schema import about, fields, kind, name_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from commerce.resource.exchange import Exchange, Shown
+from commerce.resource.rehearsal import Exchange, Shown
 
 WALLET = '["wallet"]'
 _READ = "python3 -c 'import json,sys; print(json.load(sys.stdin){})'"

@@ -11,13 +11,15 @@ from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Tx
 from commerce.jobs.queue import task
-from commerce.kernel.clock import DAY_SECONDS
 from commerce.kernel.currency import SSUSD
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.resource.example import Example
 from commerce.resource.operation import Params, operation
 from commerce.resource.parameter import Id
+
+FAR_OFF = "2100-01-01T00:00:00Z"
+"""A time to come, whenever an example is read."""
 
 
 class OneTransfer(Params, frozen=True, kw_only=True):
@@ -39,13 +41,13 @@ def _need_wallet(needs: Needs, caller: Caller, address: str) -> None:
 
 
 async def example(example: Example) -> dict[str, object]:
-    """A transfer that was to be made tomorrow."""
+    """A transfer that was to be made much later."""
     await example.fund("100.00")
     made = await example.call(
         "POST /stablecoin/transfer",
         to=example.other_wallet,
         amount="5.00",
-        scheduled_at=example.now + DAY_SECONDS,
+        scheduled_at=FAR_OFF,
     )
     return {"id": made["id"]}
 

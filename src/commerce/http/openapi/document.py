@@ -10,9 +10,9 @@ from commerce.http.openapi import parameter, response, schema
 from commerce.kernel.version import API_VERSION
 from commerce.resource.access import SCOPES
 from commerce.resource.event_type import catalogue
-from commerce.resource.exchange import Shown
 from commerce.resource.expansion import Expander
 from commerce.resource.registry import Endpoint, Registry
+from commerce.resource.rehearsal import Shown
 
 _SINGULAR = {"account": "accounts"}
 _INTRODUCTION = """A JSON API over a double-entry ledger. Send your key as \
