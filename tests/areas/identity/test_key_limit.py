@@ -22,6 +22,7 @@ SCOPES = [
     *("stablecoin:issue", "stablecoin:redeem", "stablecoin:transfer"),
 ]
 DAY = 86_400
+SAMPLE = "stateset1qypqxpq9qcrsszg2pvxq6rs0zqg3yyc5lzv7xu"
 REACHED = (402, "limit_exceeded")
 LACKING = (403, "insufficient_permissions")
 BANK = {"type": "ach", "account_number": "000123456789", "routing_number": "021000021"}
@@ -170,6 +171,38 @@ async def test_what_is_redeemed_issued_and_transferred_counts_together(
     await refused(stage, REDEEM, key, {**redeem, **more}, *REACHED, says)
     await pay(stage, key, friend, "50.00")
     await stage.audit()
+
+
+async def test_a_batch_counts_row_by_row_and_the_row_beyond_the_limit_is_named(
+    stage: Stage, owner: Party, friend: Party
+) -> None:
+    limits = {"per_transaction": "5.00", "daily": "12.00"}
+    key = (await till(stage, owner.key, limits=limits, recipients=[friend.wallet])).secret
+
+    async def blamed(*rows: tuple[str, str]) -> str:
+        before = await stage.dump()
+        body = {"transfers": [{"to": to, "amount": amount} for to, amount in rows]}
+        reply = await stage.ask(TRANSFER, key, body)
+        assert (reply.status, reply.error["code"]) == REACHED
+        assert await stage.dump() == before
+        return str(reply.error["param"])
+
+    to = friend.wallet
+    assert await blamed((to, "1"), (to, "5.01")) == "transfers[1].amount"
+    assert await blamed((to, "5"), (to, "5"), (to, "2.01")) == "transfers[2].amount"
+    assert await blamed((to, "1"), (SAMPLE, "1")) == "transfers[1].to"
+    rows = [{"to": to, "amount": amount} for amount in ("5.00", "5.00", "2.00")]
+    await stage.done(TRANSFER, key, transfers=rows)
+    await over(stage, key, friend, "0.01", "0.00 ssUSD is left")
+
+
+async def test_a_scheduled_transfer_counts_when_it_is_asked_for(
+    stage: Stage, owner: Party, friend: Party
+) -> None:
+    key = (await till(stage, owner.key, limits={"daily": "10.00"})).secret
+    body = {"to": friend.wallet, "amount": "10.00", "scheduled_at": NOW + 2 * DAY}
+    await stage.done(TRANSFER, key, **body)
+    await over(stage, key, friend, "0.01", "0.00 ssUSD is left")
 
 
 async def test_a_recipient_that_is_not_listed_gets_nothing(
