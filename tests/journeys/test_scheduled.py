@@ -37,7 +37,7 @@ async def test_kills_around_the_due_moment_neither_lose_nor_double_a_transfer(
 ) -> None:
     server = serve(data_dir, "--workers", "2")
     sandbox = server.sandbox
-    due_at = int(time.time()) + 3
+    due_at = int(time.time()) + 8
     async with Client(server.url, sandbox["secret_key"]) as client:
         await schedule(client, sandbox["wallet"], due_at)
     url = running_url(data_dir)
@@ -68,7 +68,7 @@ async def test_a_worker_alone_makes_what_is_due_and_stops_when_told(
     server = serve(data_dir, **settings)
     sandbox = server.sandbox
     async with Client(server.url, sandbox["secret_key"]) as client:
-        await schedule(client, sandbox["wallet"], int(time.time()) + 2)
+        await schedule(client, sandbox["wallet"], int(time.time()) + 8)
     assert server.stop() == 0
     assert await made(database_url) == 0
     command = [sys.executable, "-m", "commerce", "worker", "--data-dir", str(data_dir)]
