@@ -175,9 +175,10 @@ def book_verified(tx: Tx, deposit: Deposit, *, account: str) -> None:
 def require_operator(tx: Tx, owner: str) -> None:
     """Let only who operates the reserves act on an account's deposits and redemptions.
 
-    In live mode that is never the account itself. Raises `insufficient_permissions`.
+    In live mode that is never the account itself, not even on behalf of another. Raises
+    `insufficient_permissions`.
     """
-    own = owner == tx.caller.account
+    own = owner in {tx.caller.account, tx.caller.key_owner}
     if own and not tx.caller.livemode:
         return
     if own:
