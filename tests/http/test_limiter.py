@@ -76,7 +76,7 @@ async def test_a_slow_plan_asks_for_every_request_and_a_fast_one_seldom() -> Non
         assert await outcome(slow) == TAKEN
     assert len(steps) == 5
     steps.clear()
-    for _ in range(400):
+    for _ in range(500):
         assert await outcome(fast, "acct_2") == TAKEN
     assert len(steps) == 1
 
@@ -98,76 +98,60 @@ async def test_requests_at_once_are_let_through_exactly_and_refusals_ask_nobody_
     assert len(steps) == 1
 
 
-async def test_a_fast_plan_waits_once_and_then_owes_one_request_at_a_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(account_limit, "LEASE_NANOSECONDS", 1)
+async def test_a_fast_plan_gives_a_four_hundredth_without_asking() -> None:
+    memory = stopped(Memory())
+    steps = counted(memory)
+    limiter = limiter_of(memory, PLANS["enterprise"])
+    assert await outcomes(limiter, 100) == {TAKEN: 100}
+    assert not steps
+    last = request()
+    await limiter.take(last, "acct_1", False)
+    assert len(steps) == 1
+    for _ in range(398):
+        assert await outcome(limiter) == TAKEN
+    assert len(steps) == 1, "the lease is used before the grace that has come back"
+
+
+async def test_grace_comes_back_at_its_part_of_the_rate() -> None:
     memory = stopped(Memory())
     limiter = limiter_of(memory, PLANS["enterprise"])
-    assert await outcome(limiter) == TAKEN
-    go = asyncio.Event()
-
-    async def interrupt(_: str) -> None:
-        await go.wait()
-
-    memory.interrupt = interrupt
-    owing = request()
-    async with asyncio.timeout(1):
-        await limiter.take(owing, "acct_1", False)
-    remaining = dict(owing.limits)[b"x-ratelimit-remaining"]
-    assert 39_599 <= int(remaining) < 40_000
-    waiting = asyncio.create_task(outcome(limiter))
-    await asyncio.sleep(0.01)
-    assert not waiting.done()
-    go.set()
-    assert await waiting == TAKEN
+    assert await outcomes(limiter, 100) == {TAKEN: 100}
+    bucket = limiter._buckets["acct_1", False]
+    now = bucket._gracious_at - NANOSECONDS
+    given = 0
+    while bucket.try_take(now) is not None:
+        given += 1
+    assert given == 50
 
 
-@pytest.mark.usefixtures("long_leases")
-async def test_what_is_owed_is_paid_before_anybody_else_is_let_through() -> None:
+async def test_a_grace_tells_what_this_process_knows_of_the_bucket() -> None:
+    memory = stopped(Memory(), time.time_ns())
+    limiter = limiter_of(memory, PLANS["enterprise"])
+    before = time.time()
+    asked = request()
+    await limiter.take(asked, "acct_1", False)
+    fields = dict(asked.limits)
+    assert fields[b"x-ratelimit-remaining"] == b"39999"
+    assert before <= int(fields[b"x-ratelimit-reset"]) <= time.time() + 2
+
+
+@pytest.mark.parametrize(
+    "limits", [Limits(20_000, 40_000, 10**9), Limits(99, 4_000, None), Limits(100, 399, None)]
+)
+async def test_a_plan_that_is_slow_or_small_or_counts_its_days_gives_no_grace(
+    limits: Limits,
+) -> None:
     memory = stopped(Memory())
-    limiter = limiter_of(memory, Limits(100, 200, None))
-    assert (await outcomes(limiter, 200)) == {TAKEN: 200}
-    assert await outcome(limiter) == TAKEN, "on credit"
-    assert (await outcomes(limiter, 5)) == {"rate_limit_exceeded": 5}
-    stopped(memory, NOON + 3 * NANOSECONDS // 100)
-    await asyncio.sleep(0.02)
-    assert (await outcomes(limiter, 5)) == {TAKEN: 2, "rate_limit_exceeded": 3}
+    steps = counted(memory)
+    assert await outcome(limiter_of(memory, limits)) == TAKEN
+    assert len(steps) == 1
 
 
-@pytest.mark.usefixtures("long_leases")
-async def test_what_is_owed_while_others_wait_takes_no_token_of_theirs() -> None:
+async def test_whoever_is_refused_is_given_no_grace() -> None:
     memory = stopped(Memory())
-    limiter = limiter_of(memory, Limits(100, 200, None))
-    go = asyncio.Event()
-
-    async def interrupt(_: str) -> None:
-        await go.wait()
-
-    assert (await outcomes(limiter, 3)) == {TAKEN: 3}
-    memory.interrupt = interrupt
-    found = [asyncio.create_task(outcome(limiter)) for _ in range(3)]
-    await asyncio.sleep(0.01)
-    found += [asyncio.create_task(outcome(limiter)) for _ in range(3)]
-    await asyncio.sleep(0.01)
-    go.set()
-    assert await asyncio.gather(*found) == [TAKEN] * 6
-    assert (await outcomes(limiter, 300))[TAKEN] in (191, 192)
-
-
-async def test_with_the_store_away_no_more_than_one_request_is_owed() -> None:
-    memory = stopped(Memory())
-    limiter = limiter_of(memory, Limits(100, 200, None))
-    assert (await outcomes(limiter, 2)) == {TAKEN: 2}
-
-    async def interrupt(_: str) -> None:
-        raise StoreUnavailable
-
-    memory.interrupt = interrupt
-    assert await outcome(limiter) == TAKEN
-    for _ in range(3):
-        with pytest.raises(StoreUnavailable):
-            await outcome(limiter)
+    limiter = limiter_of(memory, Limits(100, 400, None))
+    assert await outcomes(limiter, 450) == {TAKEN: 401, "rate_limit_exceeded": 49}
+    assert await outcome(limiter) == "rate_limit_exceeded"
 
 
 @pytest.fixture
@@ -184,8 +168,7 @@ async def test_those_who_come_while_a_lease_is_fetched_use_it() -> None:
     for _ in range(200):
         found = await asyncio.gather(*(outcome(limiter) for _ in range(3)))
         given += found.count(TAKEN)
-    # And one that is owed, where the last lease was found to be the last after a while.
-    assert given in (200, 201)
+    assert given == 200
 
 
 async def test_a_day_that_is_used_up_says_so_until_midnight() -> None:
@@ -253,7 +236,7 @@ async def test_without_a_store_nobody_is_let_through_and_everyone_afterwards() -
         raise StoreUnavailable
 
     memory.interrupt = interrupt
-    limiter = limiter_of(memory, PLANS["enterprise"])
+    limiter = limiter_of(memory, PLANS["growth"])
     found = await asyncio.gather(*(outcome(limiter) for _ in range(3)), return_exceptions=True)
     assert [type(error) for error in found] == [StoreUnavailable] * 3
     memory.interrupt = None
