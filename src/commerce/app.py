@@ -25,6 +25,7 @@ from commerce.areas.stablecoin import (
     transaction,
     transfer,
 )
+from commerce.areas.stablecoin.chain import block, proof
 from commerce.areas.webhooks import event
 from commerce.engine.agenda import JOB
 from commerce.engine.answers import ANSWER, Answer
@@ -33,6 +34,7 @@ from commerce.engine.command import Command
 from commerce.engine.engine import Engine
 from commerce.engine.outbox import EVENT
 from commerce.engine.overlay import Directory
+from commerce.engine.sealer import Sealer
 from commerce.engine.tx import Means, Tx
 from commerce.handbook import Handbook, client
 from commerce.http.acting import Connections
@@ -51,6 +53,7 @@ from commerce.kernel.ids import IdFactory
 from commerce.kernel.master_key import MasterKey
 from commerce.kernel.network import Networks
 from commerce.ledger.account import BALANCE
+from commerce.ledger.block import BLOCK
 from commerce.ledger.cap import CAP
 from commerce.ledger.directory import ADDRESS
 from commerce.ledger.entry import ENTRY, TRANSACTION
@@ -78,8 +81,10 @@ MODULES = (
     settlement,
     transaction,
     balance,
+    block,
+    proof,
 )
-TABLES = (ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, EVENT, ANSWER, JOB)
+TABLES = (ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, BLOCK, EVENT, ANSWER, JOB)
 NETWORKS = {
     "testnet": frozenset({False}),
     "production": frozenset({True}),
@@ -118,6 +123,7 @@ class App:
         )
         self.reader = Reader(store)
         self.worker = Worker(self.engine, tasks_of(MODULES))
+        self.sealer = Sealer(store, means.now, sorted(NETWORKS[settings.network]))
         self.registry = Registry(MODULES, TABLES, [state_view(self.engine)])
         ring = KeyRing(
             api_key.well_formed,
@@ -159,18 +165,19 @@ class App:
     async def running(self, *, serving: bool = True, working: bool = False) -> AsyncIterator[App]:
         """Run the engine; one that serves requests listens for what other processes announce.
 
-        `working` runs jobs beside them.
+        `working` runs jobs and closes blocks beside them.
         """
         self.engine.start()
-        jobs = asyncio.create_task(self.worker.run()) if working else None
+        beside = (self.worker, self.sealer) if working else ()
+        tasks = [asyncio.create_task(each.run()) for each in beside]
         listening = self.store.listen(self._told) if serving else nullcontext()
         async with listening:
             try:
                 yield self
             finally:
-                self.worker.stop()
-                if jobs is not None:
-                    await jobs
+                for each in beside:
+                    each.stop()
+                await asyncio.gather(*tasks)
                 await self.engine.close()
                 if self.limiter is not None:
                     await self.limiter.close()
@@ -258,5 +265,10 @@ async def _rehearse(settings: Settings, base_url: str) -> dict[str, Shown]:
         params = api_key.CreateApiKey(type="secret", name="Example")
         key = await app.operate(api_key.create, params, account=made[0].id, livemode=False)
         ask = client(app.http, str(key.secret))
+
+        async def ask_sealed(*request: Any) -> tuple[int, Any]:
+            await app.sealer.turn()
+            return await ask(*request)
+
         wallets = Wallets(*(each.wallet for each in made))
-        return await Rehearsal(app.registry, ask, wallets).run()
+        return await Rehearsal(app.registry, ask_sealed, wallets).run()

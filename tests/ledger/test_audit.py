@@ -102,7 +102,7 @@ def test_each_invariant_is_broken_by_one_of_these() -> None:
 async def test_of_many_violations_the_first_are_named(sql: "Connection") -> None:
     await sql.execute("""
         INSERT INTO ledger_balance SELECT account, livemode, code || n, currency, debit_normal,
-            guarded, 0, 1 FROM ledger_balance, generate_series(1, 100) n WHERE code LIKE 'fees:%'
+            guarded, 0, 1, 0 FROM ledger_balance, generate_series(1, 100) n WHERE code LIKE 'fees:%'
     """)
     assert len((await audit(sql)).findings) == FINDINGS_MAX
 

@@ -123,8 +123,8 @@ class Batch:
         """Run one verb in an overlay of its own: returning keeps it, raising drops it."""
         overlay = Overlay(working)
         command = work.command
-        lane = self.session.lane
-        tx = Tx(overlay, command.caller, now=now, means=self.means, lane=lane)
+        lane, mark = self.session.lane, self.session.mark
+        tx = Tx(overlay, command.caller, now=now, means=self.means, lane=lane, mark=mark)
         try:
             answer = command.run(tx)
         except ApiError as error:

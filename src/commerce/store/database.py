@@ -20,6 +20,7 @@ from commerce.store.session import (
     Outcome,
     StoreUnavailable,
     WriteRefused,
+    mark_of,
 )
 from commerce.store.table import Index, Key, Page, Row, Sum, Table, Wanted, Writing
 
@@ -92,10 +93,12 @@ def _said(error: Exception) -> str:
 class DatabaseSession:
     """One lane's own connection: a pool would add a round trip to each batch to clean it."""
 
-    def __init__(self, connection: Connection, lane: int, layout: Layout) -> None:
+    def __init__(self, connection: Connection, lane: int, layout: Layout, epoch: int) -> None:
         self._connection = connection
         self._layout = layout
+        self._epoch = epoch
         self.lane = lane
+        self.mark = 0
 
     async def begin(self) -> None:
         """Begin a transaction."""
@@ -111,12 +114,18 @@ class DatabaseSession:
     async def load(self, wanted: Wanted) -> list[tuple[Index, list[Row]]]:
         """Load rows, locking those that are to be locked."""
         statement, values, indexes = sql.load(wanted, self._layout)
-        if not indexes:
-            return []
         with _translated():
             found = await self._connection.fetchrow(statement, *values)
         assert found is not None
-        return [(index, rows or []) for index, rows in zip(indexes, found, strict=True)]
+        *loaded, xid = found
+        self.mark = mark_of(self._epoch, xid)
+        return [(index, rows or []) for index, rows in zip(indexes, loaded, strict=True)]
+
+    async def horizon(self, lock: int) -> int | None:
+        """The mark below which nothing more can appear; None while another session asks."""
+        with _translated():
+            xid = await self._connection.fetchval(sql.OLDEST_RUNNING, lock)
+        return None if xid is None else mark_of(self._epoch, xid)
 
     async def write(self, writing: Writing) -> int:
         """Write everything in one statement."""
@@ -194,7 +203,8 @@ class Database:
                 "SELECT pg_try_advisory_lock($1, $2)", LANE_LOCK, lane
             ):
                 lane += 1
-            return DatabaseSession(connection, lane, await Layout.read(connection))
+            epoch = await connection.fetchval("SELECT current_ledger_epoch()")
+            return DatabaseSession(connection, lane, await Layout.read(connection), epoch)
 
     async def _fetch(self, statement: str, values: Sequence[Any]) -> list[Row]:
         with _translated():
@@ -216,6 +226,10 @@ class Database:
     async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
         """Committed rows by their keys."""
         return await self._fetch_by_keys(sql.find, index, keys)
+
+    async def above(self, index: Index, keys: Sequence[Key]) -> list[Row]:
+        """For each key the committed row next above it."""
+        return await self._fetch_by_keys(sql.above, index, keys)
 
     async def page(self, page: Page) -> list[Row]:
         """One page of committed rows."""

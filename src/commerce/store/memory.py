@@ -9,6 +9,7 @@ PostgreSQL, and so is outliving the process.
 from __future__ import annotations
 
 import asyncio
+import bisect
 import json
 import operator
 import time
@@ -23,6 +24,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager
+from operator import itemgetter
 from typing import Any
 
 from commerce.store import rate
@@ -33,6 +35,7 @@ from commerce.store.session import (
     Outcome,
     StoreUnavailable,
     WriteRefused,
+    mark_of,
 )
 from commerce.store.table import Filter, Index, Key, Page, Row, Sum, Table, Wanted, Writing
 
@@ -79,9 +82,9 @@ class Memory:
     """A store in memory.
 
     `interrupt`, where set, is awaited before each step: of a session `begin`, `find`, `load`,
-    `write`, `commit`, and `committed` (kept, and not yet answered for); of the store `session`,
-    `read`, `forget`, `outcome`, `held`, `take`. It may wait, which stops the world there, or
-    raise what the store may raise there: `StoreUnavailable`, `CommitUnknown`.
+    `horizon`, `write`, `commit`, and `committed` (kept, and not yet answered for); of the store
+    `session`, `read`, `forget`, `outcome`, `held`, `take`. It may wait, which stops the world
+    there, or raise what the store may raise there: `StoreUnavailable`, `CommitUnknown`.
     """
 
     def __init__(self, *, lock_timeout_seconds: float = 5.0) -> None:
@@ -90,6 +93,8 @@ class Memory:
         self.locks: dict[tuple[Index, Key], MemorySession] = {}
         self.outcomes: list[Outcome] = []  # by transaction id
         self.lanes: set[int] = set()
+        self.running: set[int] = set()
+        self.leaders: dict[int, MemorySession] = {}
         self.told: list[Callable[[str | None], None]] = []
         self.now: Callable[[], int] = time.time_ns
         """The clock of rate budgets, Unix nanoseconds."""
@@ -118,6 +123,17 @@ class Memory:
         rows = self.rows(index.table)
         return _parts(index, (rows.at(index, key) for key in sorted(keys)))
 
+    async def above(self, index: Index, keys: Sequence[Key]) -> list[Row]:
+        """For each key the committed row next above it."""
+        await self.step("read")
+        places = sorted((index.of(row), row) for row in self.rows(index.table).all())
+        found = []
+        for key in sorted(keys):
+            at = bisect.bisect_right(places, key, key=itemgetter(0))
+            if at < len(places) and places[at][0][:-1] == key[:-1]:
+                found.append(places[at][1])
+        return found
+
     async def page(self, page: Page) -> list[Row]:
         """One page of committed rows."""
         await self.step("read")
@@ -126,7 +142,8 @@ class Memory:
         if page.after is not None:
             beyond = operator.gt if page.ascending else operator.lt
             rows = [row for row in rows if beyond(place(row), page.after)]
-        return sorted(rows, key=place, reverse=not page.ascending)[: page.limit]
+        rows = sorted(rows, key=place, reverse=not page.ascending)[: page.limit]
+        return rows if page.select is None else list(map(Index(page.table, page.select).of, rows))
 
     async def sums(self, *asked: Sum) -> list[dict[Any, int]]:
         """Sums, each by another column."""
@@ -231,6 +248,7 @@ class MemorySession:
         await self._store.step("begin")
         self._start(len(self._store.outcomes))
         self._store.outcomes.append("running")
+        self._store.running.add(self._xid)
 
     @contextmanager
     def _undone_on_error(self) -> Iterator[None]:
@@ -247,6 +265,10 @@ class MemorySession:
             del self._store.locks[lock]
         self._ended.set()
         self._store.outcomes[self._xid] = "committed" if kept else "aborted"
+        self._store.running.remove(self._xid)
+        self._store.leaders = {
+            lock: session for lock, session in self._store.leaders.items() if session is not self
+        }
         if kept:
             self._store.keep(self.changes, self._announcements)
         self._start(_NO_TRANSACTION)
@@ -300,6 +322,20 @@ class MemorySession:
                         # Whoever was waited for may have changed it.
                         rows[key] = self._at(index, key)
             return [(i, _parts(i, seen[i].values())) for i in order]
+
+    @property
+    def mark(self) -> int:
+        """The running transaction's mark."""
+        return mark_of(1, self._xid)
+
+    async def horizon(self, lock: int) -> int | None:
+        """The mark below which no other transaction runs."""
+        with self._undone_on_error():
+            await self._store.step("horizon")
+            if self._store.leaders.setdefault(lock, self) is not self:
+                return None
+            running = self._store.running - {self._xid}
+            return mark_of(1, min(running, default=len(self._store.outcomes)))
 
     async def write(self, writing: Writing) -> int:
         """Write everything. A new row waits for whoever is writing one of the same key."""

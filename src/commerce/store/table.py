@@ -144,3 +144,5 @@ class Page(NamedTuple):
     limit: int
     after: Key | None = None
     ascending: bool = False
+    select: tuple[str, ...] | None = None
+    """The columns to read, if not all of them."""
