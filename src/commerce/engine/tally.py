@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter as Sums
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from commerce.meter.meters import Counter, Meters
@@ -74,18 +73,19 @@ class Tally:
 
     def finished(self, works: list[Work], rounds: int, tries: int) -> None:
         """Count a batch."""
-        self.batches += 1
-        self.commands += len(works)
-        self.rounds += rounds
-        self.retries += max(0, tries - 1)
+        counters = self.counters
+        counters["batches"].add()
+        counters["commands"].add(len(works))
+        counters["rounds"].add(rounds)
+        counters["retries"].add(max(0, tries - 1))
         self._commands.observe(len(works))
         self._weight.observe(sum(work.command.weight for work in works))
 
     def tried(self, phases: Phases) -> None:
         """Count the time of one try at a batch."""
-        sums: Sums[Phase] = Sums()
-        for span in phases.spans:
-            sums[span.phase] += span.ended - span.began
+        sums: dict[Phase, int] = {}
+        for phase, began, ended in phases.spans:
+            sums[phase] = sums.get(phase, 0) + ended - began
         for phase, nanoseconds in sums.items():
             self._phases[phase,].observe(nanoseconds)
 

@@ -22,6 +22,8 @@ from commerce.meter.meters import Family, Labels, Meters
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 ASK_SECONDS_MAX = 2.0
 """A source that has not answered by then is left out: a scrape is needed most in trouble."""
+ZEROS_SHOWN_MAX = 32
+"""A family of more meters shows those that have counted something: most operations are not used."""
 
 log = structlog.get_logger("commerce.telemetry")
 
@@ -62,7 +64,7 @@ class Scrape:
             metric = _KINDS[family.kind](family.name, family.doc, labels=family.label_names)
             for values, at in family.members:
                 cells = board.sums(at, family.width)
-                if any(cells) or not family.label_names:
+                if any(cells) or len(family.members) <= ZEROS_SHOWN_MAX:
                     _add(metric, family, values, cells)
             yield metric
 
