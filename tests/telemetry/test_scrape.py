@@ -72,7 +72,7 @@ async def test_requests_are_counted_by_operation_and_status_and_never_by_path(
     assert more("GET /stablecoin/transfers/{id}", "404") == 1
     assert more("GET /account", "401") == 1
     assert more("other", "404") == 1
-    assert more("OPTIONS", "204") == 1
+    assert more("OPTIONS", "200") == 1
     assert more("GET /docs", "200") == 1
     assert more("GET /metrics", "200") == 1
     name = "commerce_http_request_seconds"
@@ -293,7 +293,7 @@ async def test_the_last_verify_is_shown_and_none_before_the_first(tmp_path: Path
         assert found.value("commerce_verify_last_timestamp_seconds") == pytest.approx(
             time.time(), abs=60
         )
-    assert [path.name for path in tmp_path.iterdir()] == [verified.FILE]
+    assert sorted(folder.name for folder in [*tmp_path.rglob("*")]) == [verified.FILE]
     (tmp_path / verified.FILE).write_text("{")
     found = read(await shown.text())
     assert found.value("commerce_source_up", source="verify") == 0
