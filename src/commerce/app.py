@@ -130,8 +130,7 @@ class App:
             meters=meters,
         )
         self.tracing = tracing
-        if tracing is not None:
-            self.engine.traced = tracing.tried
+        self.engine.traced = tracing and tracing.tried
         self.reader = Reader(store)
         self.worker = Worker(self.engine, tasks_of(MODULES), meters)
         self.registry = Registry(MODULES, TABLES, [state_view(self.engine)])
@@ -151,9 +150,8 @@ class App:
             self.registry, base_url, settings, lambda: _rehearse(settings, base_url)
         )
         self.scrape = scrape_of(meters, self.worker, settings.data_dir)
-        endpoints = self.registry.endpoints()
         self._pipeline = Pipeline(
-            Router("/v1", endpoints),
+            Router("/v1", self.registry.endpoints()),
             self.authenticator,
             self.engine,
             self.reader,
@@ -163,20 +161,23 @@ class App:
             Connections(lambda *account_: account.parent_of(self.reader, *account_)),
             Expander(self.registry.nouns),
         )
-        pages = self._pages()
-        operations = [*(each.name for each, _ in endpoints), *map(page_operation, pages), PREFLIGHT]
         self._application = partial(
             Application,
             new_id=lambda: ids.new("req", livemode=True),
             docs_url=base_url,
             log_request=log.request_line,
-            answered=RequestMeter(meters, operations, (*PLANS, OWN_LIMITS)).answered,
+            answered=self._request_meter(meters).answered,
             watchers=settings.metrics_networks,
             tracing=tracing,
             proxies=settings.trusted_proxies or Networks(),
             cors_origins=settings.cors_origins,
         )
-        self.http = self._application(self._pipeline, pages)
+        self.http = self._application(self._pipeline, self._pages())
+
+    def _request_meter(self, meters: Meters) -> RequestMeter:
+        names = [endpoint.name for endpoint, _ in self.registry.endpoints()]
+        pages = map(page_operation, self._pages())
+        return RequestMeter(meters, [*names, *pages, PREFLIGHT], (*PLANS, OWN_LIMITS))
 
     def watched(self) -> Application:
         """What a process serves that runs jobs alone: its health and its metrics."""

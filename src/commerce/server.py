@@ -13,8 +13,8 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +27,6 @@ import uvloop
 from commerce import log
 from commerce.app import App
 from commerce.areas.identity import account, api_key
-from commerce.http.protocol import Connection
 from commerce.installation import (
     ServerError,
     apply_migrations,
@@ -40,6 +39,7 @@ from commerce.meter.board import Board, shared_memory
 from commerce.meter.meters import Meters
 from commerce.settings import Settings
 from commerce.store.embedded import EmbeddedPostgres, lock_data_dir
+from commerce.watch import UVICORN, watched
 
 SHUTDOWN_SECONDS_MAX = 10
 ORPHAN_SECONDS_MAX = 10
@@ -242,53 +242,23 @@ async def _make_sandbox(app: App) -> dict[str, str]:
 def work(settings: Settings, url: str, announce: Callable[[str | None], None]) -> None:
     """Run jobs without serving anything but metrics, until told to stop."""
     check_tracing(settings)
+    port = settings.metrics_port
+    ours = msgspec.structs.replace(settings, port=port or 0, tls_cert=None, workers=1)
+    listening = None if port is None else _listen(ours)
     signals = _Signals()
 
     async def run() -> None:
         with signals.cancelling(), suppress(asyncio.CancelledError):
-            base_url = settings.base_url or ""
             async with (
-                running_app(settings, url, base_url, working=True) as app,
-                _watched(settings, app) as metrics_url,
+                running_app(settings, url, settings.base_url or "", working=True) as app,
+                watched(app, listening),
             ):
-                announce(metrics_url)
+                announce(None if listening is None else _base_url(ours, listening))
                 await asyncio.Event().wait()
 
     uvloop.run(run())
     logger.info("stopped", pid=os.getpid())
     log.write_out()
-
-
-@asynccontextmanager
-async def _watched(settings: Settings, app: App) -> AsyncIterator[str | None]:
-    """Serve metrics and health, if there is a port to do so, and nothing else."""
-    if settings.metrics_port is None:
-        yield None
-        return
-    ours = msgspec.structs.replace(settings, port=settings.metrics_port, tls_cert=None)
-    with _listen(ours) as listening:
-        config = uvicorn.Config(app.watched(), **_UVICORN)  # type: ignore[arg-type]
-        server = uvicorn.Server(config)
-        # Signals are whoever's who works here; this one stops with it.
-        server.capture_signals = nullcontext  # type: ignore[assignment, method-assign]
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        try:
-            yield _base_url(ours, listening)
-        finally:
-            server.should_exit = True
-            await serving
-
-
-_UVICORN: dict[str, object] = {
-    "loop": "uvloop",
-    "http": Connection,
-    "ws": "none",
-    "lifespan": "off",
-    "access_log": False,
-    "log_config": None,
-    "server_header": False,
-    "proxy_headers": False,
-}
 
 
 async def _work(
@@ -299,7 +269,7 @@ async def _work(
     app = make_app(place.settings, place.url, place.base_url, Meters(board), tracing)
     config = uvicorn.Config(
         app.http,
-        **_UVICORN,  # type: ignore[arg-type]
+        **UVICORN,
         ssl_certfile=place.settings.tls_cert,
         ssl_keyfile=place.settings.tls_key,
         headers=[] if place.settings.tls_cert is None else [HSTS],
