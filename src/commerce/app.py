@@ -130,7 +130,7 @@ class App:
             meters=meters,
         )
         self.tracing = tracing
-        self.engine.traced = tracing and tracing.tried
+        self.engine.traced = None if tracing is None else tracing.tried
         self.reader = Reader(store)
         self.worker = Worker(self.engine, tasks_of(MODULES), meters)
         self.registry = Registry(MODULES, TABLES, [state_view(self.engine)])
