@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.process import environment
 
+BIN = Path(sys.executable).parent
 MARK = "=====next====="
 SECONDS_MAX = 120
 
@@ -31,7 +34,8 @@ def run(lines: list[str], folder: Path, **variables: str) -> list[Said]:
     ran = subprocess.run(
         ["/bin/bash", "-euo", "pipefail", "-c", script],
         cwd=folder,
-        env=environment(variables),
+        # `commerce` is the one that is tested, wherever it is installed.
+        env=environment({"PATH": f"{BIN}:{os.environ['PATH']}"} | variables),
         capture_output=True,
         text=True,
         check=False,

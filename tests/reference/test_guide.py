@@ -18,12 +18,17 @@ WITH_SNIPPETS = sorted(name for name, text in guides().items() if BLOCK.search(t
 def test_the_guides_of_the_contract_are_there() -> None:
     assert {
         *("first-transfer", "idempotency-and-retries", "connected-accounts", "keys-and-scopes"),
+        "watch-a-server",
     } <= set(WITH_SNIPPETS)
 
 
 def check(said: shell.Said, expects: str) -> None:
     """See that an answer is what the guide says of it: a success, unless it names a refusal."""
     what, _, code = expects.partition("=")
+    if what == "text":
+        assert said.text.strip(), said
+        assert not said.text.lstrip().startswith("{"), said
+        return
     if what == "refused":
         assert said.answer["error"]["code"] == code, said
         return

@@ -9,6 +9,7 @@ import structlog
 
 from commerce.engine.answers import ANSWER, Answer
 from commerce.engine.overlay import Miss, Needs, Overlay, WorkingSet
+from commerce.engine.tally import Phases
 from commerce.engine.tx import Means, Tx
 from commerce.kernel.errors import ApiError
 from commerce.ledger.directory import ADDRESS
@@ -45,6 +46,8 @@ class Batch:
         self.extra: dict[Index, dict[Key, bool]] = {}
         """Rows that an earlier attempt found missing."""
         self.rounds = 0
+        self.phases = Phases()
+        """The stopwatch of this try at it."""
 
     async def load(self) -> WorkingSet:
         """Load all that the commands say they need."""
@@ -74,7 +77,9 @@ class Batch:
     async def run(self, session: Session) -> Ran:
         """Load, and run every verb, loading what turns out to be missing and running again."""
         self.session = session
+        self.phases.enter("load")
         working = await self.load()
+        self.phases.enter("run")
         ran = Ran(working, [])
         waiting = self.works
         now = self.means.now()
@@ -91,7 +96,9 @@ class Batch:
                 return ran
             waiting = missed
             self.rounds += 1
+            self.phases.enter("load")
             await self._load_more(working, misses)
+            self.phases.enter("run")
         raise RuntimeError("a verb asks for another row however many are loaded")
 
     async def _load_more(self, working: WorkingSet, misses: list[Miss]) -> None:
