@@ -12,7 +12,7 @@ import typer
 
 from commerce import log
 from commerce.command import account, address, key
-from commerce.command.terminal import AsJson, DataDir, print_table, read_settings
+from commerce.command.terminal import AsJson, DataDir, print_table, progress, read_settings
 from commerce.handbook import write_pages
 from commerce.installation import (
     ServerError,
@@ -113,7 +113,8 @@ def verify_command(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     async def run() -> Any:
         async with connected(url) as connection:
-            return await audit(connection)
+            with progress("verifying") as told:
+                return await audit(connection, told)
 
     report = asyncio.run(run())
     verified.note(settings.data_dir, len(report.findings), report.entries)
