@@ -125,7 +125,7 @@ def test_a_killed_restore_leaves_nothing_to_serve_and_can_be_begun_again(
 ) -> None:
     staging = keyed / "restoring" / "postgres"
     process = begun("restore", bank.physical, "--data-dir", keyed)
-    cut(process, lambda: (staging / "PG_VERSION").exists(), signal.SIGKILL)
+    cut(process, (staging / "PG_VERSION").exists, signal.SIGKILL)
     assert not (keyed / "postgres").exists()
     process = begun("restore", bank.logical, "--data-dir", keyed)
     cut(process, lambda: _ready(staging), signal.SIGKILL)

@@ -114,7 +114,13 @@ class Tools(NamedTuple):
                 process.kill()
                 await process.wait()
         if status != 0:
-            raise ServerError(f"{program} failed: {one_line(said.decode(errors='replace'))}")
+            raise ServerError(f"{program} failed: {_complaint(said.decode(errors='replace'))}")
+
+
+def _complaint(said: str) -> str:
+    """The first error that a program names: what follows may show statements and rows."""
+    errors = [line for line in said.splitlines() if " error: " in line]
+    return one_line(errors[0].partition(" error: ")[2] if errors else said)
 
 
 async def _pour(feed: Iterable[bytes], stdin: asyncio.StreamWriter) -> None:
