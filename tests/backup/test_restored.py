@@ -8,12 +8,16 @@ import shutil
 import stat
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
+from commerce.kernel.master_key import MasterKey
 from commerce.store.embedded import running_url
+from commerce.store.migrate import migrate
 from tests.backup.conftest import FORMS, SAMPLE, done
 from tests.client import Answer, Client
 from tests.process import Serve, Server, commerce, environment
@@ -216,6 +220,32 @@ async def test_a_backup_that_holds_the_master_key_needs_nothing_else(
     async with Client(server.url, sandbox["secret_key"]) as client:
         balance = await client.settle("GET /stablecoin/balance")
     assert balance.json["balances"]["available"] == "90000.00"
+
+
+async def test_an_older_schema_is_backed_up_and_migrated_when_it_is_restored(
+    data_dir: Path, database_url: str, another_database_url: str
+) -> None:
+    ours = files("commerce").joinpath("migrations")
+    *older, latest = sorted(each.name for each in ours.iterdir() if each.name.endswith(".sql"))
+    folder = data_dir.with_name("older")
+    folder.mkdir()
+    for name in older:
+        (folder / name).write_text(ours.joinpath(name).read_text())
+    key = MasterKey.generate()
+    connection = await asyncpg.connect(database_url)
+    await migrate(connection, folder)
+    fingerprint = key.fingerprint("database", b"")
+    await connection.execute("INSERT INTO master_key (fingerprint) VALUES ($1)", fingerprint)
+    await connection.close()
+    file, given = data_dir.with_name("backup.tar"), {"COMMERCE_MASTER_KEY": key.reveal()}
+    made = commerce("backup", file, "--json", COMMERCE_DATABASE_URL=database_url, **given)
+    assert len(done(made)["migrations"]) == len(older)
+    for target in ({"COMMERCE_DATABASE_URL": another_database_url}, {}):
+        told = commerce("restore", file, "--data-dir", data_dir, **target, **given)
+        assert (told.status, told.err) == (0, "")
+        assert f"applied: {latest.removesuffix('.sql')}\n" in told.out
+    checked = commerce("migrate", "--check", COMMERCE_DATABASE_URL=another_database_url)
+    assert checked.out == "the database is up to date\n"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="every test here is an unprivileged user's then")
