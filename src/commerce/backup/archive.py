@@ -119,7 +119,8 @@ class Archive:
         self.path = path
         self._file = file
         try:
-            members = tarfile.open(fileobj=file, mode="r:").getmembers()  # noqa: SIM115 - the file is closed by who opened it
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                members = tar.getmembers()
         except (tarfile.TarError, EOFError):
             raise ServerError(f"{path} is no whole backup: it was cut short or damaged") from None
         named = {member.name: member for member in members if member.isreg()}
