@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from commerce import log
-from commerce.command import account, address, key
+from commerce.command import account, address, backup, key
 from commerce.command.terminal import AsJson, DataDir, print_table, progress, read_settings
 from commerce.handbook import write_pages
 from commerce.installation import (
@@ -41,6 +41,8 @@ cli.add_typer(docs_cli, name="docs")
 cli.add_typer(account.cli, name="accounts")
 cli.add_typer(key.cli, name="keys")
 cli.add_typer(address.cli, name="addresses")
+cli.command("backup")(backup.backup_command)
+cli.command("restore")(backup.restore_command)
 
 
 @cli.command("serve")

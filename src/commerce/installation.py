@@ -81,18 +81,18 @@ async def running_app(
     Raises `ServerError` where it has not, or knows another.
     """
     async with connected(url) as connection:
-        await _check_server(connection)
+        await check_server(connection)
         waiting = await pending(connection)
         if waiting:
             raise ServerError(f"the database lacks {waiting[0]}: run `commerce migrate`")
-        await _check_master_key(settings, connection)
+        await check_master_key(settings, connection)
     tracing = open_tracing(settings) if working else None
     app = make_app(settings, url, base_url, tracing=tracing)
     async with app.running(serving=False, working=working):
         yield app
 
 
-async def _check_server(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+async def check_server(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     """Refuse a PostgreSQL that could not keep what it is told."""
     version = connection.get_server_version()
     if version.major < POSTGRES_MIN:
@@ -102,21 +102,27 @@ async def _check_server(connection: asyncpg.Connection[asyncpg.Record]) -> None:
         raise ServerError(f"the database's encoding is {encoding}; it must be UTF8")
 
 
-async def _check_master_key(
+async def check_master_key(
     settings: Settings, connection: asyncpg.Connection[asyncpg.Record]
 ) -> None:
     """Refuse another master key than the database's: it would open none of what was sealed."""
     path = settings.data_dir / KEY_FILE
     # A new key is for a new database; beside an old one it would only take the old key's place.
-    if _has_no_key(settings) and await key_check.is_claimed(connection):
+    if lacks_key(settings) and await key_check.is_claimed(connection):
         raise ServerError(f"the master key {path} is missing: put it back, {OTHERWISE}")
     master_key = load_master_key(settings.data_dir, settings.master_key)
-    if not await key_check.claim(connection, master_key.fingerprint("database", b"")):
+    if not await key_check.claim(connection, database_fingerprint(master_key)):
         where = path if settings.master_key is None else "COMMERCE_MASTER_KEY"
         raise ServerError(f"{where} is not this database's master key: put that back, {OTHERWISE}")
 
 
-def _has_no_key(settings: Settings) -> bool:
+def database_fingerprint(master_key: MasterKey) -> bytes:
+    """What a database remembers its master key by."""
+    return master_key.fingerprint("database", b"")
+
+
+def lacks_key(settings: Settings) -> bool:
+    """Whether no master key is configured, and none is kept in the data folder."""
     return settings.master_key is None and not os.path.lexists(settings.data_dir / KEY_FILE)
 
 

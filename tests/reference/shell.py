@@ -13,6 +13,8 @@ from tests.process import environment
 
 BIN = Path(sys.executable).parent
 MARK = "=====next====="
+TIDY = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT"
+"""What a snippet began in the background ends with it, even where a line fails."""
 SECONDS_MAX = 120
 
 
@@ -30,7 +32,7 @@ class Said(NamedTuple):
 
 def run(lines: list[str], folder: Path, **variables: str) -> list[Said]:
     """Run lines in one shell; each must succeed."""
-    script = "\n".join(f"{line}\necho; echo {MARK}" for line in lines)
+    script = "\n".join([TIDY, *(f"{line}\necho; echo {MARK}" for line in lines)])
     ran = subprocess.run(
         ["/bin/bash", "-euo", "pipefail", "-c", script],
         cwd=folder,
