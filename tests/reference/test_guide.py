@@ -13,6 +13,7 @@ from tests.process import Server
 from tests.reference import shell
 
 BLOCK = re.compile(r"^```sh ?(.*?)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PROGRAM = re.compile(r"^```python (\S+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 WITH_SNIPPETS = sorted(name for name, text in guides().items() if BLOCK.search(text))
 
 
@@ -21,6 +22,7 @@ def test_the_guides_of_the_contract_are_there() -> None:
         *("first-transfer", "idempotency-and-retries", "connected-accounts", "keys-and-scopes"),
         "watch-a-server",
         "back-up-and-restore",
+        "prove-a-transfer",
     } <= set(WITH_SNIPPETS)
 
 
@@ -46,6 +48,8 @@ def is_there(name: str) -> bool:
 
 @pytest.mark.parametrize("name", [name for name in WITH_SNIPPETS if is_there(name)])
 def test_the_snippets_of_a_guide_work(server: Server, name: str) -> None:
+    for file, text in PROGRAM.findall(guides()[name]):
+        (server.data_dir.parent / file).write_text(text)
     blocks = BLOCK.findall(guides()[name])
     lines = [(line, expects) for expects, text in blocks for line in text.splitlines()]
     venv = server.data_dir.parent / ".venv"
