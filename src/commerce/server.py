@@ -27,6 +27,7 @@ import uvloop
 from commerce import log
 from commerce.app import App
 from commerce.areas.identity import account, api_key
+from commerce.inspector import inspected
 from commerce.installation import (
     ServerError,
     apply_migrations,
@@ -252,6 +253,7 @@ def work(settings: Settings, url: str, announce: Callable[[str | None], None]) -
             async with (
                 running_app(settings, url, settings.base_url or "", working=True) as app,
                 watched(app, listening),
+                inspected(settings, url),
             ):
                 announce(None if listening is None else _base_url(ours, listening))
                 await asyncio.Event().wait()
@@ -276,7 +278,7 @@ async def _work(
         backlog=BACKLOG,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX,
     )
-    async with app.running(working=True):
+    async with app.running(working=True), inspected(place.settings, place.url):
         _spare_the_collector()
         server = uvicorn.Server(config)
         # uvicorn takes these itself while it serves; one that comes before or after, or that it

@@ -84,7 +84,9 @@ gateway that does it) no answer tells of limits either."""
     address_rate: Count = 100
     """The requests a second without a good key that one address may send; twice as many may \
 come at once. An IPv6 network of 64 bits counts as one address."""
-
+    verify_hours: Annotated[int, msgspec.Meta(ge=0, le=8760)] = 24
+    """How many hours after the last verify the whole ledger is verified again, by one process \
+of all; 0 leaves it to `commerce verify`."""
     metrics_networks: Networks = WATCHERS
     """Who is shown /metrics, which needs no key: addresses and CIDR networks with commas between; \
 to others there is nothing there."""

@@ -1,4 +1,4 @@
-"""The last `commerce verify`: noted in the data folder, since it runs beside the server."""
+"""The last verify: noted in the data folder, since it may run beside the server."""
 
 from __future__ import annotations
 
@@ -32,11 +32,16 @@ def note(data_dir: Path, findings: int, entries: int) -> None:
         fresh.replace(data_dir / FILE)
 
 
-async def last(data_dir: Path) -> list[Fact]:
+def read(data_dir: Path) -> Verified | None:
     """The last one that was noted. Raises OSError and `msgspec.MsgspecError`."""
-    found = None
     with suppress(FileNotFoundError, NotADirectoryError):
-        found = msgspec.json.decode((data_dir / FILE).read_bytes(), type=Verified)
+        return msgspec.json.decode((data_dir / FILE).read_bytes(), type=Verified)
+    return None
+
+
+async def last(data_dir: Path) -> list[Fact]:
+    """The last one as facts. Raises OSError and `msgspec.MsgspecError`."""
+    found = read(data_dir)
     values: tuple[int | None, ...] = (None, None, None)
     if found is not None:
         values = (found.finished, int(found.findings == 0), found.entries)
