@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -92,7 +93,7 @@ async def test_a_verify_that_says_nothing_is_told_and_tried_again(
         await eventually(lambda: _are(2, lines))
         task.cancel()
     assert {line["event"] for line in lines} == {"verify_waits"}
-    monkeypatch.setattr(inspector.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(ServerError, match="verify said nothing"):
         await Inspector(Settings(data_dir=tmp_path), url).turn()
     (tmp_path / verified.FILE).write_text("{")

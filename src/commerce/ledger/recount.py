@@ -54,26 +54,33 @@ async def wrong(
     memory that does not grow; the connection must be in a transaction.
     """
     for livemode in (False, True):
-        blocks = connection.cursor(_BLOCKS, livemode, prefetch=ROWS_AT_ONCE).__aiter__()
-        last: Any = None
-        block = await anext(blocks, None)
-        tree = _Tree()
-        looked = 0
-        async for row in connection.cursor(_TRANSACTIONS, livemode, prefetch=ROWS_AT_ONCE):
-            looked += 1
-            if looked % ROWS_AT_ONCE == 0:
-                told(ROWS_AT_ONCE)
-            while block is not None and row["mark"] >= block["until"]:
-                for finding in _of_block(block, last, tree):
-                    yield {"livemode": livemode, **finding}
-                last, block, tree = block, await anext(blocks, None), _Tree()
-            tree.add(row["tx_hash"])
-            if hashlib.sha256(_canonical(row)).digest() != row["tx_hash"]:
-                yield {"livemode": livemode, "transaction": row["id"], "problem": "tx_hash"}
-        while block is not None:
+        async for finding in _wrong_in(connection, livemode, told):
+            yield {"livemode": livemode, **finding}
+
+
+async def _wrong_in(
+    connection: Connection, livemode: bool, told: Callable[[int], None]
+) -> AsyncIterator[dict[str, Any]]:
+    blocks = connection.cursor(_BLOCKS, livemode, prefetch=ROWS_AT_ONCE).__aiter__()
+    last: Any = None
+    block = await anext(blocks, None)
+    tree = _Tree()
+    looked = 0
+    async for row in connection.cursor(_TRANSACTIONS, livemode, prefetch=ROWS_AT_ONCE):
+        looked += 1
+        if looked % ROWS_AT_ONCE == 0:
+            told(ROWS_AT_ONCE)
+        while block is not None and row["mark"] >= block["until"]:
             for finding in _of_block(block, last, tree):
-                yield {"livemode": livemode, **finding}
+                yield finding
             last, block, tree = block, await anext(blocks, None), _Tree()
+        tree.add(row["tx_hash"])
+        if hashlib.sha256(_canonical(row)).digest() != row["tx_hash"]:
+            yield {"transaction": row["id"], "problem": "tx_hash"}
+    while block is not None:
+        for finding in _of_block(block, last, tree):
+            yield finding
+        last, block, tree = block, await anext(blocks, None), _Tree()
 
 
 def _canonical(row: asyncpg.Record) -> bytes:
