@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -208,6 +209,8 @@ async def test_a_balance_of_the_past_is_what_the_proved_transactions_sum_to(
         balances.append(await stage.get("/stablecoin/balance", payer.key))
     code = f"wallet:{payer.wallet}:available"
     page = await stage.get("/stablecoin/transactions?limit=100", payer.key)
+    paths = [f"/stablecoin/transactions/{row['id']}/proof" for row in page["data"]]
+    every_proof = [await stage.get(path, payer.key) for path in paths]
     for height, then in zip(heights, balances, strict=True):
         balance = await stage.get(f"/stablecoin/balance?block_height={height}", payer.key)
         assert balance["balances"] == then["balances"]
@@ -215,16 +218,16 @@ async def test_a_balance_of_the_past_is_what_the_proved_transactions_sum_to(
         assert balance["last_transaction"] == then["last_transaction"]
         assert balance["first_transaction"] == then["first_transaction"]
         assert (balance["block_height"], balance["as_of"]) == (height, NOW)
-        total = 0
-        for row in page["data"]:
-            proof = await stage.get(f"/stablecoin/transactions/{row['id']}/proof", payer.key)
-            if proof["block"]["height"] <= height:
-                proved = proofs.verify(proof, proof["block"]["hash"])
-                for posting in proved["postings"]:
-                    total += posting["amount"] * (posting["credit"]["code"] == code)
-                    total -= posting["amount"] * (posting["debit"]["code"] == code)
-        available = balance["balances"]["available"]
-        assert total == round(float(available) * 10**6)
+        proved = [each for each in every_proof if each["block"]["height"] <= height]
+        total = sum(change(each, code) for each in proved)
+        assert total == Decimal(balance["balances"]["available"]) * 10**6
+
+
+def change(proof: dict[str, Any], code: str) -> int:
+    """What a proved transaction did to an account."""
+    postings = proofs.verify(proof, proof["block"]["hash"])["postings"]
+    credited = sum(each["amount"] for each in postings if each["credit"]["code"] == code)
+    return credited - sum(each["amount"] for each in postings if each["debit"]["code"] == code)
 
 
 async def test_a_balance_at_a_time_is_that_after_the_last_block_by_then(
