@@ -227,7 +227,8 @@ def change(proof: dict[str, Any], code: str) -> int:
     """What a proved transaction did to an account."""
     postings = proofs.verify(proof, proof["block"]["hash"])["postings"]
     credited = sum(each["amount"] for each in postings if each["credit"]["code"] == code)
-    return credited - sum(each["amount"] for each in postings if each["debit"]["code"] == code)
+    debited = sum(each["amount"] for each in postings if each["debit"]["code"] == code)
+    return int(credited - debited)
 
 
 async def test_a_balance_at_a_time_is_that_after_the_last_block_by_then(
