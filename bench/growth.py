@@ -18,8 +18,15 @@ from bench.measure import Server, serving
 from bench.pgbench import query
 from bench.report import machine, table
 from bench.seed import seed
-from bench.transfers import Run, announce, database_url, load_command, measured, temporary_folder
-from bench.transfers import watch_loader as filled
+from bench.transfers import (
+    Run,
+    announce,
+    database_url,
+    load_command,
+    measured,
+    temporary_folder,
+    watch_loader,
+)
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 READS = 300
@@ -65,7 +72,7 @@ def at_size(run: Run, size: int, server: Server, wallets: Path, url: str) -> Gro
     """Fill a ledger up to so many entries by batches, and measure."""
     while int(query(url, "SELECT count(*) FROM ledger_entry")) < size:
         announce(f"growing to {size:,} entries")
-        filled(load_command(wallets, server, "batch", 4, 0, FILL_SECONDS), server)
+        watch_loader(load_command(wallets, server, "batch", 4, 0, FILL_SECONDS), server)
     load = measured(run, f"uniform at {size:,} entries", server, wallets, url, "uniform", 64).load
     assert isinstance(load, LoadResult)
     announce("reads")
@@ -100,7 +107,7 @@ def read_times(server: Server, wallet: dict[str, str]) -> dict[str, tuple[float,
         connection.request("GET", f"/v1/stablecoin/{path}", headers=headers)
         answer = connection.getresponse()
         body = answer.read()
-        if answer.status != 200:
+        if answer.status != http.HTTPStatus.OK:
             raise RuntimeError(f"{path}: {body.decode(errors='replace')}")
         return body
 
@@ -148,15 +155,18 @@ def markdown(run: Run, sizes: list[Grown], memory_mb: float) -> str:
         " entries verified/s"
     )
     reads = "".join(f" | {name}, p50 / p99 ms" for name in first.reads_ms)
+    conditions = (
+        f"{run.seconds} s of uniform transfers at each size, 64 connections, {run.wallets:,} "
+        f"wallets; {READS} reads of each kind on one connection while nothing else runs. Bytes a "
+        "transfer are the database's growth since the first row over the transfers since. "
+        f"Server's most resident memory {memory_mb:.0f} MB."
+    )
     lines = [
         f"## {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, growth",
         "",
         machine(),
         "",
-        f"{run.seconds} s of uniform transfers at each size, 64 connections, {run.wallets:,} "
-        f"wallets; {READS} reads of each kind on one connection while nothing else runs. Bytes a "
-        "transfer are the database's growth since the first row over the transfers since. "
-        f"Server's most resident memory {memory_mb:.0f} MB.",
+        conditions,
         "",
         *table(heading + reads, iter(rows)),
     ]
