@@ -215,6 +215,9 @@ async def audit(connection: Connection, told: Told = lambda _: None) -> Report:
     findings: list[str] = []
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute("SET LOCAL transaction_timeout = 0")
+        # Whole tables are joined here. Where nobody has analysed them since they were small, a
+        # join row by row would be planned, and never end.
+        await connection.execute("SET LOCAL enable_nestloop = off")
         entries, transactions, blocks = [
             int(await connection.fetchval(f"SELECT count(*) FROM {table}"))
             for table in ("ledger_entry", "ledger_transaction", "ledger_block")
