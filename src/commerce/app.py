@@ -47,6 +47,7 @@ from commerce.http.limits.address import Addresses
 from commerce.http.pipeline import Pipeline
 from commerce.http.request import Response
 from commerce.http.routes import Router
+from commerce.jobs.purge import Purge
 from commerce.jobs.queue import tasks_of
 from commerce.jobs.worker import Worker
 from commerce.kernel.clock import Clock, FixedClock, SystemClock
@@ -139,6 +140,7 @@ class App:
         self.reader = Reader(store)
         self.worker = Worker(self.engine, tasks_of(MODULES), meters)
         self.sealer = Sealer(store, means.now, sorted(NETWORKS[settings.network]))
+        self.purge = Purge(store, means.now)
         self.registry = Registry(MODULES, TABLES, [state_view(self.engine)])
         ring = KeyRing(
             api_key.well_formed,
@@ -195,10 +197,10 @@ class App:
     async def running(self, *, serving: bool = True, working: bool = False) -> AsyncIterator[App]:
         """Run the engine; one that serves requests listens for what other processes announce.
 
-        `working` runs jobs and closes blocks beside them.
+        `working` runs jobs, closes blocks and forgets what is too old beside them.
         """
         self.engine.start()
-        beside = (self.worker, self.sealer) if working else ()
+        beside = (self.worker, self.sealer, self.purge) if working else ()
         tasks = [asyncio.create_task(each.run()) for each in beside]
         listening = self.store.listen(self._told) if serving else nullcontext()
         async with listening:

@@ -258,6 +258,11 @@ class Database:
         """Delete rows that have expired."""
         await self._fetch_by_keys(sql.forget, table, keys, created_before)
 
+    async def purge(self, table: Table, *, created_before: int, at_most: int) -> int:
+        """Delete some of the rows that have expired."""
+        rows = await self._fetch(*sql.purge(table, created_before, at_most))
+        return int(rows[0][0])
+
     async def take(self, asks: Sequence[rate.Ask]) -> dict[tuple[str, bool], rate.Grant]:
         """Take tokens by the database's clock, in the one order in which these rows are locked."""
         try:

@@ -83,8 +83,8 @@ class Memory:
 
     `interrupt`, where set, is awaited before each step: of a session `begin`, `find`, `load`,
     `horizon`, `write`, `commit`, and `committed` (kept, and not yet answered for); of the store
-    `session`, `read`, `forget`, `outcome`, `held`, `take`. It may wait, which stops the world
-    there, or raise what the store may raise there: `StoreUnavailable`, `CommitUnknown`.
+    `session`, `read`, `forget`, `purge`, `outcome`, `held`, `take`. It may wait, which stops the
+    world there, or raise what the store may raise: `StoreUnavailable`, `CommitUnknown`.
     """
 
     def __init__(self, *, lock_timeout_seconds: float = 5.0) -> None:
@@ -172,6 +172,14 @@ class Memory:
             row = self.rows(table).at(table.key, key)
             if row is not None and row[at] < created_before:
                 self.rows(table).put(key, None)
+
+    async def purge(self, table: Table, *, created_before: int, at_most: int) -> int:
+        """Delete some of the rows that are that old."""
+        await self.step("purge")
+        old = self._filtered(table, [Filter("created", "<", created_before)])[:at_most]
+        for row in old:
+            self.rows(table).put(table.key.of(row), None)
+        return len(old)
 
     async def take(self, asks: Sequence[rate.Ask]) -> dict[tuple[str, bool], rate.Grant]:
         """Take tokens by this store's clock."""

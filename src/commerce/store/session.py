@@ -115,6 +115,12 @@ class Store(Protocol):
     async def forget(self, table: Table, keys: Sequence[Key], *, created_before: int) -> None:
         """Delete those of the rows that are that old, in their own transaction."""
 
+    async def purge(self, table: Table, *, created_before: int, at_most: int) -> int:
+        """Delete some of the rows that are that old; gives how many. In a transaction of its own.
+
+        Raises `StoreUnavailable`.
+        """
+
     async def take(self, asks: Sequence[Ask]) -> dict[tuple[str, bool], Grant]:
         """Take tokens of accounts' rate budgets, one ask for each account and mode.
 

@@ -176,6 +176,16 @@ def _condition(condition: Filter, type_: str, values: list[Any]) -> str:
     return f"{condition.column} {condition.operator} ${len(values)}::{type_}"
 
 
+def purge(table: Table, created_before: int, at_most: int) -> Statement:
+    """Delete some old rows, found wherever they are; it gives how many."""
+    statement = (
+        f"WITH gone AS (DELETE FROM {table.name} WHERE ctid = ANY (ARRAY("
+        f"SELECT ctid FROM {table.name} WHERE created < $1 LIMIT $2)) RETURNING 1)"
+        " SELECT count(*) FROM gone"
+    )
+    return statement, [created_before, at_most]
+
+
 def forget(table: Table, keys: Sequence[Key], created_before: int, layout: Layout) -> Statement:
     """Delete rows by their primary keys, but not one that has been made anew meanwhile."""
     matches = " AND ".join(f"t.{column} = k.{column}" for column in table.key.columns)
