@@ -36,14 +36,17 @@ PROGRESS = 20
 class Caller(Client):
     """A client that takes no other trouble than what the contract describes."""
 
-    answered: Counter[str]
-    """How often each key of an API was answered, by whomever."""
+    load: Load
 
     async def ask(
         self, route: str, body: Mapping[str, Any] | None = None, **headers: str
     ) -> Answer:
-        answer = await super().ask(route, body, **headers)
-        self.answered[self.key] += 1
+        begin = time.monotonic()
+        try:
+            answer = await super().ask(route, body, **headers)
+        finally:
+            self.load.waited = max(self.load.waited, time.monotonic() - begin)
+        self.load.answered[self.key] += 1
         if answer.status >= 500:
             see_honest(answer)
         return answer
@@ -55,7 +58,7 @@ def see_honest(answer: Answer) -> None:
     assert answer.headers["retry-after"] == "1"
     assert answer.headers["content-type"].startswith("application/json")
     error = answer.json["error"]
-    assert set(error) == {"type", "code", "message", "doc_url", "request_id"}, error
+    assert set(error) == {"type", "code", "message", "param", "doc_url", "request_id"}, error
     assert error["type"] == "api_error"
     assert error["request_id"] == answer.headers["request-id"]
 
@@ -88,6 +91,9 @@ class Load:
         self.asked: list[Asked] = []
         self.answers: defaultdict[str, list[Answer]] = defaultdict(list)
         self.answered: Counter[str] = Counter()
+        """How often each key of an account was answered."""
+        self.waited = 0.0
+        """The longest that anybody waited for an answer, in seconds."""
         self.statuses: Counter[int] = Counter()
         self.lost = 0
         self._url = url
@@ -151,7 +157,7 @@ class Load:
 
     def _caller(self) -> Caller:
         caller = Caller(self._url)
-        caller.answered = self.answered
+        caller.load = self
         return caller
 
     async def _settle(self, caller: Caller, asked: Asked) -> None:
