@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.faults.fault import Faults
+
 
 @pytest.fixture
 def faults(tmp_path: Path) -> Faults:

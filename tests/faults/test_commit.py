@@ -104,7 +104,7 @@ async def test_lines_that_are_lost_while_committing_under_load_double_nothing(
             await eventually(lambda done=done: _is(proxy.done > done))
         await load.progress()
     assert load.lost == 0
-    assert load.statuses.keys() <= {201, 402, 409, 503}
+    assert load.statuses.keys() <= {201, 400, 402, 409, 503}
     outcomes = {line["outcome"] for line in server.lines if line["event"] == "commit_recovered"}
     assert outcomes == {"aborted", "committed"}
     await load.see(database_url, data_dir, **settings)
