@@ -41,7 +41,7 @@ class Proxy:
     @asynccontextmanager
     async def on(cls, folder: Path, target: Path) -> AsyncIterator[Self]:
         """A proxy in `folder` before the PostgreSQL whose socket lies in `target`."""
-        folder.mkdir(mode=0o700)
+        await asyncio.to_thread(folder.mkdir, 0o700)
         proxy = cls(folder, target)
         server = await asyncio.start_unix_server(proxy._serve, folder / SOCKET)
         async with server:

@@ -37,6 +37,11 @@ ENGINE_POINTS = (
     "session.after",
 )
 """In the order of a batch's steps; the session is opened again by a process that takes over."""
+NEIGHBOURS = frozenset(
+    {"session.after", "begin.after", "load.after", "write.after", "commit.after", "recall.after"}
+    | {"turn.before", "forget.before"}
+)
+"""Between these and the next point nothing is done that anybody could see."""
 LIMITER_POINTS = ("take.before", "take.during", "take.after")
 WORKER_POINTS = (
     "turn.before",

@@ -41,7 +41,7 @@ async def test_a_server_and_a_database_whose_clocks_are_set_back_double_and_lose
         server.url, Settings(data_dir=data_dir), database_url, lambda: time.time() + off
     )
 
-    async with asyncio.timeout(60), load.running():
+    async with asyncio.timeout(120), load.running():
         await load.progress()
         for off in STEPS:
             faults.set_clock(off)

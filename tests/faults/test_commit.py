@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -87,8 +88,9 @@ async def test_where_nobody_can_say_what_became_of_a_commit_it_is_said_so_and_a_
     assert await asyncio.to_thread(server.stop) == 0
 
 
-async def _is(so: bool) -> bool:  # noqa: FBT001
-    return so
+async def _more(proxy: Proxy, done: int) -> bool:
+    """Whether more lines have been cut than so many."""
+    return proxy.done > done
 
 
 async def test_lines_that_are_lost_while_committing_under_load_double_nothing(
@@ -97,15 +99,31 @@ async def test_lines_that_are_lost_while_committing_under_load_double_nothing(
     settings = {"COMMERCE_DATABASE_URL": proxy.url(name_of(database_url))}
     server = await asyncio.to_thread(serve, data_dir, **settings)
     load = await Load.prepared(server.url, Settings(data_dir=data_dir), database_url, now)
-    async with asyncio.timeout(60 + ROUNDS), load.running():
+    async with asyncio.timeout(120 + ROUNDS), load.running():
         for cut in CUTS * ROUNDS:
             done = proxy.done
             proxy.cuts.append(cut)
-            await eventually(lambda done=done: _is(proxy.done > done))
+            await eventually(partial(_more, proxy, done))
         await load.progress()
     assert load.lost == 0
     assert load.statuses.keys() <= {201, 400, 402, 409, 503}
     outcomes = {line["outcome"] for line in server.lines if line["event"] == "commit_recovered"}
     assert outcomes == {"aborted", "committed"}
     await load.see(database_url, data_dir, **settings)
+    assert await asyncio.to_thread(server.stop) == 0
+
+
+@pytest.mark.skipif(not LONG, reason="waits for a time limit of 30 s: make faults")
+async def test_a_line_that_falls_silent_while_committing_is_given_up_and_the_answer_is_right(
+    data_dir: Path, serve: Serve, database_url: str, proxy: Proxy
+) -> None:
+    settings = {"COMMERCE_DATABASE_URL": proxy.url(name_of(database_url))}
+    server = await asyncio.to_thread(serve, data_dir, **settings)
+    [party, payee] = await open_parties(Settings(data_dir=data_dir), database_url, ["900.00", None])
+    proxy.cuts = ["silent"]
+    async with Client(server.url, party.key) as client:
+        body = {"to": payee.wallet, "amount": "0.99", "memo": "silent"}
+        answer = await client.ask(TRANSFER, body)
+        assert (answer.status, answer.json["balance_after"], proxy.done) == (201, "899.00", 1)
+    assert await transfers(database_url, ["silent"]) == {"silent": 1}
     assert await asyncio.to_thread(server.stop) == 0

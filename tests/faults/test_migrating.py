@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-import asyncpg
 
 from commerce.store.embedded import EmbeddedPostgres
 from tests.client import Client
