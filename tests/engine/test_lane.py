@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from commerce.engine import engine as engine_module
 from commerce.engine import lane as lane_module
 from commerce.engine.answers import ANSWER, Answer
 from commerce.engine.lane import CONFLICTS_MAX
@@ -221,3 +222,22 @@ async def test_whoever_goes_away_disturbs_nobody(world: World, steps: Steps) -> 
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(result) for result in results] == [Answer, asyncio.CancelledError, Answer]
     assert await world.balance(MINE) == 3
+
+
+async def test_who_waits_too_long_for_a_batch_is_told_to_try_again_and_nothing_was_done(
+    world: World, steps: Steps, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "QUEUE_SECONDS_MAX", 0.02)
+    monkeypatch.setattr(engine_module, "SWEEP_SECONDS", 0.01)
+    held = steps.hold("load")
+    first = asyncio.create_task(world.submit(moving(CASH, MINE)))
+    await held.arrived()
+    (answer,) = await world.submit(moving(CASH, MINE, key="k"))
+    assert (refused(answer).code, refused(answer).headers) == ("unavailable", {"Retry-After": "1"})
+    assert not first.done()
+    held.release()
+    assert codes(await first) == ["200"]
+    assert await world.balance(MINE) == 1
+    assert memory.rows(ANSWER).all() == []
+    assert codes(await world.submit(moving(CASH, MINE, key="k"))) == ["200"]
+    assert await world.balance(MINE) == 2
