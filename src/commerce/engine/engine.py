@@ -49,6 +49,16 @@ class Engine:
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
         self._sweeping: asyncio.TimerHandle | None = None
+        self._latest = 0
+
+    def latest(self) -> int:
+        """The latest time this process has seen, Unix seconds.
+
+        Answers age by it: one that is given while the clock is wrongly set back would be taken
+        for an old one, and its key forgotten, as soon as the clock is right again.
+        """
+        self._latest = max(self._latest, self.means.now())
+        return self._latest
 
     def start(self) -> None:
         """Start the lanes."""
