@@ -1,6 +1,7 @@
 """When the store fails: conflicts are tried again, lost commits asked about, the rest told."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -162,6 +163,36 @@ async def test_a_lost_commit_nobody_can_tell_of_is_unavailable_and_never_run_aga
     # With its key it is asked for again, safely.
     assert codes(await world.submit(moving(CASH, MINE, key="k"))) == ["200"]
     assert await world.balance(MINE) == (2 if step == "committed" else 1)
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_a_commit_that_was_lost_in_a_crash_is_run_again_though_its_id_was_given_anew(
+    world: World, steps: Steps, memory: Memory, key: str | None
+) -> None:
+    steps.fail("commit", CommitUnknown())
+    memory.outcomes = _Anew()
+    assert codes(await world.submit(moving(CASH, MINE, key=key))) == ["200"]
+    assert await world.balance(MINE) == 1
+    assert steps.count()["write"] == 2
+
+
+async def test_a_refusal_that_was_lost_in_a_crash_is_decided_and_remembered_again(
+    world: World, steps: Steps, memory: Memory
+) -> None:
+    steps.fail("commit", CommitUnknown())
+    memory.outcomes = _Anew()
+    (answer,) = await world.submit(moving(MINE, CASH, key="k"))
+    assert isinstance(answer, Answer)
+    assert answer.status == 402
+    assert len(memory.rows(ANSWER).all()) == 1
+    assert steps.count()["write"] == 2
+
+
+class _Anew(list):  # type: ignore[type-arg]
+    """A store that crashed, and gave the ids that it had forgotten to transactions it kept."""
+
+    def __getitem__(self, at: Any) -> Any:
+        return "committed"
 
 
 class _Forgetful(list):  # type: ignore[type-arg]

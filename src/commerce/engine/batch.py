@@ -15,8 +15,6 @@ from commerce.ledger.directory import ADDRESS
 from commerce.store.table import Index, Key, Row, Writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from commerce.engine.command import Work
     from commerce.store.session import Session
 
@@ -40,7 +38,7 @@ class Ran(NamedTuple):
 class Batch:
     """Commands that share one transaction."""
 
-    def __init__(self, means: Means, works: list[Work], latest: Callable[[], int]) -> None:
+    def __init__(self, means: Means, works: list[Work], latest: int) -> None:
         self.means = means
         self.latest = latest
         """The latest time there has been, by which answers age."""
@@ -166,7 +164,7 @@ class Batch:
                 body,
                 sealed,
                 answer.object_id,
-                self.latest(),
+                self.latest,
             )
         )
 

@@ -104,7 +104,7 @@ class Lane:
     async def _complete(self, works: list[Work]) -> None:
         """Run a batch until it is kept; conflicts and restarts run what is left of it again."""
         tally = self._engine.tally
-        batch = Batch(self._engine.means, works, self._engine.latest)
+        batch = Batch(self._engine.means, works, self._engine.latest())
         conflicts = restarts = 0
         while batch.works:
             try:
