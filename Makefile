@@ -6,7 +6,7 @@ CODE := $(wildcard src tests bench)
 PUBLIC := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: serve test check fix fuzz bench lock help
+.PHONY: serve test check fix fuzz faults bench lock help
 
 serve: .venv/installed ## start the server: make serve ARGS="--port 8000"
 	$(VENV)/commerce serve $(ARGS)
@@ -26,6 +26,9 @@ fix: .venv/installed ## format the code and mend what the linter can
 
 fuzz: .venv/installed ## let schemathesis loose for longer: make fuzz EXAMPLES=200
 	COMMERCE_TEST_EXAMPLES=$(or $(EXAMPLES),100) $(VENV)/python -m pytest tests/reference/test_schemathesis.py
+
+faults: .venv/installed ## kill, stop, cut, fill and turn back for longer
+	FAULTS_LONG=1 $(VENV)/python -m pytest tests/faults -n 2 --dist loadfile $(ARGS)
 
 bench: .venv/installed ## run the benchmarks: make bench ARGS="--help"
 	$(VENV)/python -m bench $(ARGS)

@@ -95,7 +95,10 @@ async def eventually(so: Callable[[], Awaitable[bool]]) -> None:
 
 
 class Server:
-    """`commerce serve` on a data folder; killed or stopped, it can be started again."""
+    """`commerce serve` on a data folder; killed or stopped, it can be started again.
+
+    Settings that are not COMMERCE_* are variables of its environment too.
+    """
 
     def __init__(self, data_dir: Path, *options: str, **settings: str) -> None:
         self.data_dir = data_dir

@@ -52,8 +52,8 @@ class GatheredLines:
             try:
                 self._file.write(b"".join(lines))
                 self._file.flush()
-            except (BrokenPipeError, ValueError):
-                return  # Nobody reads the log any more; the server goes on.
+            except (OSError, ValueError):
+                return  # Nobody reads the log any more, or its disk is full; the server goes on.
 
 
 class _Library(logging.Handler):

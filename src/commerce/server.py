@@ -164,17 +164,15 @@ def _base_url(settings: Settings, listening: socket.socket) -> str:
 
 @contextmanager
 def _database(settings: Settings) -> Iterator[str]:
-    """The database's URL; an embedded one runs as long as the server does."""
+    """The database's URL; an embedded one runs as long as the server does, and again if it dies."""
     lock = lock_data_dir(settings.data_dir)
     try:
         if settings.database_url is not None:
             yield settings.database_url
             return
         postgres = EmbeddedPostgres.start(settings.data_dir, postgres_user=settings.postgres_user)
-        try:
+        with postgres.kept_alive():
             yield postgres.url
-        finally:
-            postgres.stop()
     finally:
         lock.release()
 

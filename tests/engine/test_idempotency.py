@@ -12,7 +12,7 @@ from commerce.engine.tx import Tx
 from commerce.kernel.errors import ApiError
 from commerce.ledger.directory import ADDRESS
 from commerce.store.memory import Memory
-from tests.engine.world import FEE, Steps, World, code, codes, command, settle
+from tests.engine.world import FEE, Steps, World, code, codes, command, moving, purse, settle
 
 
 def bodies(answers: list[Answer | BaseException]) -> set[bytes]:
@@ -376,3 +376,17 @@ async def test_rows_that_only_one_of_two_engines_can_make_are_made_once(
     held.release()
     assert ((await first).body, (await second).body) == (b"made", b"found")
     assert other.tally.conflicts == 1
+
+
+async def test_an_answer_given_while_the_clock_was_set_back_is_kept_when_it_is_right_again(
+    world: World,
+) -> None:
+    cash, mine = purse("cash"), purse("mine", guarded=True)
+    await world.submit(moving(cash, mine))
+    world.clock.advance(-2 * KEPT_SECONDS)
+    await world.submit(moving(cash, mine, key="k"))
+    world.clock.advance(2 * KEPT_SECONDS)
+    (answer,) = await world.submit(moving(cash, mine, key="k"))
+    assert isinstance(answer, Answer)
+    assert answer.replayed
+    assert await world.balance(mine) == 2

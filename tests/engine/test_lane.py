@@ -1,9 +1,11 @@
 """When the store fails: conflicts are tried again, lost commits asked about, the rest told."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from commerce.engine import engine as engine_module
 from commerce.engine import lane as lane_module
 from commerce.engine.answers import ANSWER, Answer
 from commerce.engine.lane import CONFLICTS_MAX
@@ -163,6 +165,36 @@ async def test_a_lost_commit_nobody_can_tell_of_is_unavailable_and_never_run_aga
     assert await world.balance(MINE) == (2 if step == "committed" else 1)
 
 
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_a_commit_that_was_lost_in_a_crash_is_run_again_though_its_id_was_given_anew(
+    world: World, steps: Steps, memory: Memory, key: str | None
+) -> None:
+    steps.fail("commit", CommitUnknown())
+    memory.outcomes = _Anew()
+    assert codes(await world.submit(moving(CASH, MINE, key=key))) == ["200"]
+    assert await world.balance(MINE) == 1
+    assert steps.count()["write"] == 2
+
+
+async def test_a_refusal_that_was_lost_in_a_crash_is_decided_and_remembered_again(
+    world: World, steps: Steps, memory: Memory
+) -> None:
+    steps.fail("commit", CommitUnknown())
+    memory.outcomes = _Anew()
+    (answer,) = await world.submit(moving(MINE, CASH, key="k"))
+    assert isinstance(answer, Answer)
+    assert answer.status == 402
+    assert len(memory.rows(ANSWER).all()) == 1
+    assert steps.count()["write"] == 2
+
+
+class _Anew(list):  # type: ignore[type-arg]
+    """A store that crashed, and gave the ids that it had forgotten to transactions it kept."""
+
+    def __getitem__(self, at: Any) -> Any:
+        return "committed"
+
+
 class _Forgetful(list):  # type: ignore[type-arg]
     """A store that took over from another, and does not know its transactions."""
 
@@ -221,3 +253,22 @@ async def test_whoever_goes_away_disturbs_nobody(world: World, steps: Steps) -> 
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(result) for result in results] == [Answer, asyncio.CancelledError, Answer]
     assert await world.balance(MINE) == 3
+
+
+async def test_who_waits_too_long_for_a_batch_is_told_to_try_again_and_nothing_was_done(
+    world: World, steps: Steps, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "QUEUE_SECONDS_MAX", 0.02)
+    monkeypatch.setattr(engine_module, "SWEEP_SECONDS", 0.01)
+    held = steps.hold("load")
+    first = asyncio.create_task(world.submit(moving(CASH, MINE)))
+    await held.arrived()
+    (answer,) = await world.submit(moving(CASH, MINE, key="k"))
+    assert (refused(answer).code, refused(answer).headers) == ("unavailable", {"Retry-After": "1"})
+    assert not first.done()
+    held.release()
+    assert codes(await first) == ["200"]
+    assert await world.balance(MINE) == 1
+    assert memory.rows(ANSWER).all() == []
+    assert codes(await world.submit(moving(CASH, MINE, key="k"))) == ["200"]
+    assert await world.balance(MINE) == 2

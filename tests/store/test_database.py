@@ -1,6 +1,9 @@
 """What only PostgreSQL can do to a store: lose connections, refuse rows, take its time."""
 
 import asyncio
+import os
+import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -330,3 +333,31 @@ async def test_a_pool_whose_layout_cannot_be_read_is_opened_again(
             await database.find(BALANCE.key, [])
     assert await database.find(BALANCE.key, [row.balance_key("nobody")]) == []
     await database.close()
+
+
+async def test_a_server_that_stands_still_is_hung_up_on_in_time(
+    database: Database, server: "Connection", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "COMMAND_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(database_module, "READY_SECONDS_MAX", 0.2)
+    account = row.name()
+    session = await database.session()
+    await session.begin()
+    assert await database.ready()
+    pids = [r[0] for r in await server.fetch("SELECT pid FROM pg_stat_activity WHERE pid <> $1"
+            " AND backend_type = 'client backend'", server.get_server_pid())]  # fmt: skip
+    begin = time.monotonic()
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(StoreUnavailable):
+            await session.write(row.inserted((BALANCE, row.balance(account, 1))))
+        await session.rollback()
+        await session.close()
+        assert not await database.ready()
+        assert time.monotonic() - begin < 3
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    assert await database.ready()
+    assert await row.amounts(database, account) == []

@@ -22,3 +22,8 @@ def test_what_is_answered_is_on_disk_unless_a_test_says_otherwise() -> None:
     assert "fsync = on\nsynchronous_commit = on\nfull_page_writes = on\n" in durable
     assert "wal_compression = lz4\n" in durable
     assert "fsync = off\n" in configuration(Path("/s"), 1 << 30, durable=False, lz4=False)
+
+
+def test_statements_that_an_index_refuses_are_not_logged_whole() -> None:
+    text = configuration(Path("/s"), 1 << 30, durable=True, lz4=True)
+    assert "log_min_error_statement = fatal\n" in text

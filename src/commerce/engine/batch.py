@@ -42,8 +42,10 @@ class Ran(NamedTuple):
 class Batch:
     """Commands that share one transaction."""
 
-    def __init__(self, means: Means, works: list[Work]) -> None:
+    def __init__(self, means: Means, works: list[Work], latest: int) -> None:
         self.means = means
+        self.latest = latest
+        """The latest time there has been, by which answers age."""
         self.works = works
         self.session: Session
         self.extra: dict[Index, dict[Key, bool]] = {}
@@ -154,27 +156,25 @@ class Batch:
         try:
             answer = command.run(tx)
         except ApiError as error:
-            return self._refuse(work, working, error, now)
+            return self._refuse(work, working, error)
         except Miss:
             raise
         except Exception as error:
             log.exception("verb_failed", request_id=command.caller.request_id)
             return error
         overlay.keep()
-        self._remember(work, working, answer, now)
+        self._remember(work, working, answer)
         return answer
 
-    def _refuse(
-        self, work: Work, working: WorkingSet, error: ApiError, now: int
-    ) -> Answer | Exception:
+    def _refuse(self, work: Work, working: WorkingSet, error: ApiError) -> Answer | Exception:
         """A refusal decided against state is remembered, although its work is undone."""
         if work.command.idempotency is None or not error.row.remembered:
             return error
         answer = refusal(error, work.command.caller.request_id, self.means.docs_url)
-        self._remember(work, working, answer, now)
+        self._remember(work, working, answer)
         return answer
 
-    def _remember(self, work: Work, working: WorkingSet, answer: Answer, now: int) -> None:
+    def _remember(self, work: Work, working: WorkingSet, answer: Answer) -> None:
         idempotency = work.command.idempotency
         key = work.answer_key
         if idempotency is None or key is None:
@@ -190,7 +190,7 @@ class Batch:
                 body,
                 sealed,
                 answer.object_id,
-                now,
+                self.latest,
             )
         )
 

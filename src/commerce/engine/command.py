@@ -32,11 +32,13 @@ class Command(NamedTuple):
 class Work:
     """A command in the engine, and the answer that somebody waits for."""
 
-    __slots__ = ("answer", "command")
+    __slots__ = ("answer", "command", "since")
 
     def __init__(self, command: Command, answer: Future[Answer]) -> None:
         self.command = command
         self.answer = answer
+        self.since = 0.0
+        """When it was put in the queue, by the loop's clock."""
 
     @property
     def answer_key(self) -> tuple[str, bool, str] | None:

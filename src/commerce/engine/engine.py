@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 5.0
 """How long a second request with a key waits for the first one's answer."""
 
+QUEUE_SECONDS_MAX = 5.0
+"""How long a command may wait for its batch to begin: a store that stands still holds up all."""
+SWEEP_SECONDS = 0.5
+
 AnswerKey = tuple[str, bool, str]
 
 
@@ -54,6 +58,17 @@ class Engine:
         self._lanes = [Lane(self) for _ in range(lanes)]
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._latest = 0
+
+    def latest(self) -> int:
+        """The latest time this process has seen, Unix seconds.
+
+        Answers age by it: one that is given while the clock is wrongly set back would be taken
+        for an old one, and its key forgotten, as soon as the clock is right again.
+        """
+        self._latest = max(self._latest, self.means.now())
+        return self._latest
 
     def start(self) -> None:
         """Start the lanes."""
@@ -64,6 +79,8 @@ class Engine:
         self._closing = True
         self._arrived.set()
         await asyncio.gather(*self._tasks)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         for lane in self._lanes:
             await lane.close()
 
@@ -135,9 +152,20 @@ class Engine:
     def _enqueue(self, work: Work) -> None:
         if self._closing:
             raise unavailable()
+        loop = asyncio.get_running_loop()
+        work.since = loop.time()
         self._queue.append(work)
         self.tally.waiting.set(len(self._queue))
         self._arrived.set()
+        if self._sweeping is None:
+            self._sweeping = loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    def _sweep(self) -> None:
+        """Tell those to try again who have waited too long: nothing was done for them."""
+        loop = asyncio.get_running_loop()
+        while self._queue and self._queue[0].since < loop.time() - QUEUE_SECONDS_MAX:
+            self._queue.popleft().fail(unavailable())
+        self._sweeping = loop.call_later(SWEEP_SECONDS, self._sweep) if self._queue else None
 
     async def _wait(self, flight: asyncio.Future[Answer]) -> None:
         await asyncio.wait([flight], timeout=WAIT_SECONDS)

@@ -11,8 +11,10 @@ import structlog
 
 from commerce.engine.answers import ANSWER
 from commerce.engine.batch import Batch, Ran, Restart, writing
+from commerce.engine.outbox import EVENT
 from commerce.engine.tally import Phases, Try
 from commerce.kernel.errors import ApiError
+from commerce.ledger.entry import TRANSACTION
 from commerce.store.session import (
     CommitUnknown,
     Conflict,
@@ -25,6 +27,7 @@ from commerce.store.session import (
 if TYPE_CHECKING:
     from commerce.engine.command import Work
     from commerce.engine.engine import Engine
+    from commerce.store.table import Writing
 
 CONFLICTS_MAX = 3
 """How often a batch that lost a conflict is run again before its requests are told to retry."""
@@ -87,7 +90,7 @@ class Lane:
     async def _complete(self, works: list[Work]) -> None:
         """Run a batch until it is kept; conflicts and restarts run what is left of it again."""
         tally = self._engine.tally
-        batch = Batch(self._engine.means, works)
+        batch = Batch(self._engine.means, works, self._engine.latest())
         conflicts = restarts = tries = 0
         while batch.works:
             tries += 1
@@ -144,7 +147,8 @@ class Lane:
                 await session.rollback()
                 return batch.answer(ran)
             batch.phases.enter("write")
-            xid = await session.write(writing(ran.working))
+            written = writing(ran.working)
+            xid = await session.write(written)
         except Duplicate as duplicate:
             await session.rollback()
             if duplicate.table != ANSWER.name:
@@ -162,18 +166,22 @@ class Lane:
         try:
             await session.commit()
         except CommitUnknown:
-            if not await self._was_kept(xid):
+            if not await self._was_kept(xid, written):
                 return batch.works
         for announcement in ran.working.announcements:
             self._engine.announce(announcement)
         return batch.answer(ran)
 
-    async def _was_kept(self, xid: int) -> bool:
+    async def _was_kept(self, xid: int, written: Writing) -> bool:
         """Ask what became of a lost COMMIT. Raises `CommitUnknown` while nobody can say."""
         await self.close()
         for _ in range(OUTCOME_TRIES):
             try:
                 outcome = await self._engine.store.outcome(xid)
+                if outcome == "committed" and not await self._is_there(written):
+                    # A server that crashed before a transaction was on its disk has forgotten
+                    # it, and gives its id to another one.
+                    outcome = "aborted"
             except StoreUnavailable:
                 outcome = "running"
             if outcome in ("committed", "aborted"):
@@ -181,6 +189,18 @@ class Lane:
                 return outcome == "committed"
             await asyncio.sleep(OUTCOME_PAUSE_SECONDS)
         raise CommitUnknown(f"transaction {xid}")
+
+    async def _is_there(self, written: Writing) -> bool:
+        """Whether a row is there that nobody else can have written.
+
+        Ids are random; an answer tells which request it was given to. What writes none of these
+        has done nothing that anybody could miss.
+        """
+        for table in (EVENT, TRANSACTION, ANSWER):
+            for row in written.inserts.get(table, ())[:1]:
+                found = await self._engine.store.find(table.key, [table.key.of(row)])
+                return row in found if table is ANSWER else found != []
+        return True
 
     async def _replay(self, works: list[Work], ran: Ran) -> list[Work]:
         """Answer the commands whose keys were taken; give the others, to be run again.

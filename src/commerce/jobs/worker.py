@@ -57,14 +57,18 @@ class Worker:
             task=sorted(tasks),
             outcome=OUTCOMES,
         )
+        self._swept = False
 
     async def run(self) -> None:
         """Run jobs as they become due, until told to stop; a store that is away is waited for."""
         while not self._stopping.is_set():
             found = 0
             try:
+                if not self._swept:
+                    await self.sweep()
                 found = await self.turn()
             except StoreUnavailable as error:
+                self._swept = False
                 log.warning("jobs_wait", reason=str(error))
             except Exception:
                 log.exception("jobs_failed")
@@ -95,10 +99,25 @@ class Worker:
         now = self._engine.means.now()
         jobs = await self._due(now, JOBS_AT_ONCE_MAX)
         done = await asyncio.gather(*(self._do(job) for job in jobs))
-        keys = [job.key for job, so in zip(jobs, done, strict=True) if so]
-        if keys:
-            await self._engine.store.forget(JOB, keys, created_before=now + 1)
+        await self._forget([job for job, so in zip(jobs, done, strict=True) if so])
         return len(jobs)
+
+    async def sweep(self) -> None:
+        """Delete the jobs that were done by workers who died, or lost the store, before they did.
+
+        Nobody finds them by their time any more.
+        """
+        page = Page(JOB, [Filter("due_at", "null", None)], ("created",), JOBS_AT_ONCE_MAX)
+        while rows := await self._engine.store.page(page):
+            await self._forget([Job.of(row) for row in rows])
+        self._swept = True
+
+    async def _forget(self, jobs: list[Job]) -> None:
+        if jobs:
+            # By a clock that was set back meanwhile they may have been made later than now.
+            latest = max(job.created for job in jobs)
+            keys = [job.key for job in jobs]
+            await self._engine.store.forget(JOB, keys, created_before=latest + 1)
 
     async def _do(self, job: Job) -> bool:
         """Run one job; whether it is over. One that fails is put off, longer each time."""

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 COMMAND_TIMEOUT_SECONDS = 30.0
+READ_SECONDS_MAX = 5.0
+"""How long a connection may take over what a reader asks, before it is hung up on."""
+READY_SECONDS_MAX = 2.0
 LANE_LOCK = 0x436F6D6D
 """The class of the advisory locks by which lanes claim their numbers."""
 
@@ -102,21 +105,34 @@ class DatabaseSession:
         self.lane = lane
         self.mark = 0
 
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        """Say what went wrong; hang up on a server that does not answer.
+
+        The driver would tell it to give up and wait, for ever, until it has heard.
+        """
+        with _translated():
+            try:
+                yield
+            except TimeoutError:
+                self._connection.terminate()
+                raise
+
     async def begin(self) -> None:
         """Begin a transaction."""
-        with _translated():
+        with self._step():
             await self._connection.execute("BEGIN")
 
     async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
         """Rows by their keys, unlocked."""
         statement, values = sql.find(index, keys, self._layout)
-        with _translated():
+        with self._step():
             return [tuple(row) for row in await self._connection.fetch(statement, *values)]
 
     async def load(self, wanted: Wanted) -> list[tuple[Index, list[Row]]]:
         """Load rows, locking those that are to be locked."""
         statement, values, indexes = sql.load(wanted, self._layout)
-        with _translated():
+        with self._step():
             found = await self._connection.fetchrow(statement, *values)
         assert found is not None
         *loaded, xid = found
@@ -125,14 +141,14 @@ class DatabaseSession:
 
     async def horizon(self, lock: int) -> int | None:
         """The mark below which nothing more can appear; None while another session asks."""
-        with _translated():
+        with self._step():
             xid = await self._connection.fetchval(sql.OLDEST_RUNNING, lock)
         return None if xid is None else mark_of(self._epoch, xid)
 
     async def write(self, writing: Writing) -> int:
         """Write everything in one statement."""
         statement, values = sql.write(writing, self._layout)
-        with _translated():
+        with self._step():
             return int(await self._connection.fetchval(statement, *values))
 
     async def commit(self) -> None:
@@ -197,13 +213,6 @@ class Database:
                 self._pool = pool
         return self._pool
 
-    @asynccontextmanager
-    async def _acquired(self) -> AsyncIterator[Connection]:
-        pool = self._pool or await self._pooled()
-        with self._use:
-            async with pool.acquire() as connection:
-                yield cast("Connection", connection)
-
     async def session(self) -> DatabaseSession:
         """Open a session on a connection of its own and claim the lowest free lane number."""
         with _translated():
@@ -216,24 +225,44 @@ class Database:
             epoch = await connection.fetchval("SELECT current_ledger_epoch()")
             return DatabaseSession(connection, lane, await Layout.read(connection), epoch)
 
-    async def _fetch(self, statement: str, values: Sequence[Any]) -> list[Row]:
-        with _translated():
+    @asynccontextmanager
+    async def _lent(self, seconds: float = READ_SECONDS_MAX) -> AsyncIterator[Connection]:
+        """A connection of the pool, hung up on if it takes longer than this.
+
+        To time out the query alone would be no use: the pool takes no connection back before the
+        server has heard that it is to give up, and one that stands still never does.
+        """
+        with _translated(), self._use:
             pool = self._pool or await self._pooled()
-            with self._use:
-                return [tuple(row) for row in await pool.fetch(statement, *values)]
+            async with pool.acquire(timeout=seconds) as lent:
+                connection = cast("Connection", lent)
+                hang_up = asyncio.get_running_loop().call_later(seconds, connection.terminate)
+                try:
+                    yield connection
+                finally:
+                    hang_up.cancel()
+
+    async def _fetch(self, statement: str, values: Sequence[Any]) -> list[Row]:
+        async with self._lent() as connection:
+            return [tuple(row) for row in await connection.fetch(statement, *values)]
 
     async def _fetch_by_keys(self, write: Callable[..., sql.Statement], *about: Any) -> list[Row]:
         """Run a statement whose keys travel as rows of a table's type."""
+        try:
+            async with self._lent() as connection:
+                statement, values = write(*about, self._layout)
+                return [tuple(row) for row in await connection.fetch(statement, *values)]
+        except StoreUnavailable as error:
+            if isinstance(error.__cause__, asyncpg.DatatypeMismatchError):
+                await self._look_again()
+            raise
+
+    async def _look_again(self) -> None:
+        """Take no connection and no layout from before a migration any more."""
         with _translated():
-            pool = self._pool or await self._pooled()
-            statement, values = write(*about, self._layout)
-            try:
-                with self._use:
-                    return [tuple(row) for row in await pool.fetch(statement, *values)]
-            except asyncpg.DatatypeMismatchError:
-                await pool.expire_connections()
-                self._layout = await Layout.read(cast("Connection", pool))
-                raise
+            assert self._pool is not None
+            await self._pool.expire_connections()
+            self._layout = await Layout.read(cast("Connection", self._pool))
 
     async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
         """Committed rows by their keys."""
@@ -288,25 +317,23 @@ class Database:
     async def held(self, table: Table, row: Row) -> bool:
         """Try to insert the row, never keeping it: waiting means somebody is about to."""
         statement, values = sql.claim(table, row)
-        with _translated():
-            async with self._acquired() as connection:
-                transaction = connection.transaction()
-                await transaction.start()
-                try:
-                    await connection.execute("SET LOCAL lock_timeout = '20ms'")
-                    await connection.execute(statement, *values)
-                except asyncpg.LockNotAvailableError:
-                    return True
-                finally:
-                    await transaction.rollback()
+        async with self._lent() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                await connection.execute("SET LOCAL lock_timeout = '20ms'")
+                await connection.execute(statement, *values)
+            except asyncpg.LockNotAvailableError:
+                return True
+            finally:
+                await transaction.rollback()
         return False
 
     async def ready(self) -> bool:
         """Whether PostgreSQL answers, with all of our migrations and no others."""
         try:
-            with _translated():
-                async with self._acquired() as connection:
-                    return not await pending(connection)
+            async with self._lent(READY_SECONDS_MAX) as connection:
+                return not await pending(connection)
         except (StoreUnavailable, MigrationError):
             return False
 

@@ -8,10 +8,13 @@ import pwd
 import shutil
 import signal
 import subprocess
+import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import structlog
 
 from commerce.store.binary import (
     EmbeddedError,
@@ -32,6 +35,7 @@ from commerce.store.postmaster import (
 from commerce.store.tuning import configuration, memory_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["DataDirLock", "EmbeddedError", "EmbeddedPostgres", "lock_data_dir", "running_url"]
@@ -43,7 +47,13 @@ START_TIMEOUT_SECONDS = 300.0
 STOP_TIMEOUT_SECONDS = 60.0
 QUERY_TIMEOUT_SECONDS = 30.0
 ORPHAN_TIMEOUT_SECONDS = 15.0
+LOOK_SECONDS = 0.1
+"""How often a server that is kept alive is looked after."""
+PAUSE_SECONDS = 1.0
+"""How long after a start that failed (the disk may be full) the next one is tried."""
 INCLUDE = "include '../postgres.conf'"
+
+log = structlog.get_logger("commerce.store")
 
 
 @dataclass(frozen=True)
@@ -140,8 +150,7 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         """Ends every session, shuts down and waits until the server is gone."""
-        if postmaster(self.cluster) is not None:
-            self._pg_ctl_stop()
+        self._halt()
         if self._process is not None:
             self._process.wait(STOP_TIMEOUT_SECONDS)
             self._process = None
@@ -149,6 +158,53 @@ class EmbeddedPostgres:
             with suppress(OSError):
                 self._found.socket_folder.rmdir()
         self._found = None
+
+    @contextmanager
+    def kept_alive(self) -> Iterator[None]:
+        """Start the server again whenever it has died, as often as that takes; at the end, stop it.
+
+        A thread looks after it, whatever else this process does.
+        """
+        ended = threading.Event()
+        keeper = threading.Thread(target=self._keep_alive, args=(ended,), daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            keeper.join(2 * LOOK_SECONDS)
+            while keeper.is_alive():
+                # It waits for a server that is starting, which after a crash may take minutes.
+                with suppress(EmbeddedError):
+                    self._halt()
+                keeper.join(LOOK_SECONDS)
+            self.stop()
+
+    def _keep_alive(self, ended: threading.Event) -> None:
+        seconds = LOOK_SECONDS
+        while not ended.wait(seconds):
+            seconds = LOOK_SECONDS
+            if self._lives():
+                continue
+            log.warning("postgres_died")
+            self._process = None
+            try:
+                self._run()
+            except (EmbeddedError, OSError, subprocess.SubprocessError) as error:
+                log.warning("postgres_not_started", reason=one_line(str(error)))
+                seconds = PAUSE_SECONDS
+            else:
+                log.warning("postgres_started", pid=self.pid)
+
+    def _lives(self) -> bool:
+        """Whether the server runs: a child of ours is asked of the kernel, another of its files."""
+        if self._process is not None:
+            return self._process.poll() is None
+        return postmaster(self.cluster) is not None
+
+    def _halt(self) -> None:
+        if postmaster(self.cluster) is not None:
+            self._pg_ctl_stop()
 
     def _pg_ctl_stop(self) -> None:
         seconds = f"{STOP_TIMEOUT_SECONDS:g}"

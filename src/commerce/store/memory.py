@@ -49,6 +49,7 @@ _COMPARE: dict[str, Callable[..., bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     "in": lambda value, values: value in values,
+    "null": lambda value, _: value is None,
     "@>": lambda value, held: json.loads(held).items() <= json.loads(value).items(),
 }
 

@@ -166,6 +166,8 @@ def sums(asked: Sequence[Sum]) -> Statement:
 
 
 def _condition(condition: Filter, type_: str, values: list[Any]) -> str:
+    if condition.operator == "null":
+        return f"{condition.column} IS NULL"
     values.append(condition.value)
     if condition.operator == "in":
         return f"{condition.column} = ANY(${len(values)}::{type_}[])"

@@ -118,7 +118,8 @@ class Writing(NamedTuple):
 class Filter(NamedTuple):
     """A condition on one column: the operator is one of `=`, `<>`, `in`, `>`, `>=`, `<`, `<=`.
 
-    `@>` is of a `jsonb` object, that it holds the members of the value, which is JSON as well.
+    `@>` is of a `jsonb` object, that it holds the members of the value, which is JSON as well;
+    `null`, that there is nothing, takes no value.
     """
 
     column: str

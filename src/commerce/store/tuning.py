@@ -51,6 +51,8 @@ log_destination = 'stderr'
 logging_collector = off
 log_min_messages = warning
 log_error_verbosity = terse
+# A key that is sent again is refused by an index, as a matter of course: not 3 KB each.
+log_min_error_statement = fatal
 log_line_prefix = '%m [%p] '
 log_timezone = 'UTC'
 """

@@ -11,6 +11,7 @@ from commerce.areas.stablecoin.movement import ExecuteTransfer
 from commerce.areas.stablecoin.scheduled import execute
 from commerce.jobs.worker import Worker
 from commerce.kernel.errors import ApiError
+from commerce.store.session import StoreUnavailable
 from tests.ladder import refused
 from tests.stage import Party, Stage
 
@@ -152,6 +153,32 @@ async def test_several_workers_make_each_transfer_once(
     workers = [Worker(stage.app.engine, stage.app.worker.tasks) for _ in range(4)]
     await asyncio.gather(*(worker.turn() for worker in workers))
     assert await balances(stage, friend) == ("30.00", "0.00", "30.00")
+    assert await stage.rows("SELECT * FROM job") == []
+
+
+async def test_jobs_whose_worker_died_before_it_deleted_them_are_swept_by_the_next_one(
+    stage: Stage, sender: Party, friend: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await schedule(stage, sender, friend)
+    left = await schedule(stage, sender, friend)
+    await stage.rows("UPDATE job SET due_at = due_at + 3600 WHERE subject = $1", left["id"])
+    stage.clock.advance(HOUR)
+
+    async def dies(*_: object, **__: object) -> None:
+        raise StoreUnavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.app.store, "forget", dies)
+        with pytest.raises(StoreUnavailable):
+            await stage.app.worker.turn()
+    assert len(await stage.rows("SELECT * FROM job WHERE due_at IS NULL")) == 1
+    # A clock that was set back meanwhile does not keep it.
+    stage.clock.advance(-2 * HOUR)
+    await Worker(stage.app.engine, stage.app.worker.tasks).sweep()
+    stage.clock.advance(2 * HOUR)
+    assert [job["subject"] for job in await stage.rows("SELECT * FROM job")] == [left["id"]]
+    stage.clock.advance(HOUR)
+    await stage.app.worker.turn()
     assert await stage.rows("SELECT * FROM job") == []
 
 
