@@ -187,9 +187,11 @@ async def test_a_repeated_request_opens_one_account(stage: Stage, parent: Party)
 
 async def test_the_database_itself_lets_no_connection_change(stage: Stage, parent: Party) -> None:
     made = await stage.done(ROUTE, parent.key)
-    for value in (None, "acct_another"):
-        with pytest.raises(asyncpg.RaiseError, match="never changes"):
-            await stage.rows("UPDATE account SET parent = $2 WHERE id = $1", made["id"], value)
+    for column in ("parent", "root"):
+        for value in (None, "acct_another"):
+            update = f"UPDATE account SET {column} = $2 WHERE id = $1"
+            with pytest.raises(asyncpg.RaiseError, match="never changes"):
+                await stage.rows(update, made["id"], value)
 
 
 async def test_what_an_operator_did_for_another_is_replayed_to_it(stage: Stage) -> None:

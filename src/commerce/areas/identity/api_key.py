@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
+from commerce.areas.identity.account import family_of
 from commerce.areas.identity.key_limit import (
     KeyLimits,
     LimitsGiven,
@@ -189,6 +190,7 @@ async def principal(reader: Reader, hash_: bytes) -> Principal | None:
     if row is None:
         return None
     key: ApiKey = ApiKey.__noun__.thing(row)
+    family = await family_of(reader, row[0], key.livemode)
     return Principal(
         account=row[0],
         livemode=key.livemode,
@@ -199,6 +201,7 @@ async def principal(reader: Reader, hash_: bytes) -> Principal | None:
         expires_at=key.expires_at,
         hash=row[HASH_AT],
         meter=key.meter,
+        root=None if family == row[0] else family,
     )
 
 

@@ -47,11 +47,16 @@ async def update_example(example: Example) -> dict[str, object]:
     return {"id": account["id"], "name": "Corner Shop Ltd."}
 
 
+def _need_create(needs: Needs, caller: Caller, _: CreateConnectedAccount) -> None:
+    accounts.need_own(needs, caller)
+
+
 @operation(
     Account,
     "POST /accounts",
     scope="accounts:write",
     params=CreateConnectedAccount,
+    needs=_need_create,
     example=example,
 )
 def create(tx: Tx, params: CreateConnectedAccount) -> Account:

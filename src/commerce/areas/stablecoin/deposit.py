@@ -81,7 +81,7 @@ class VerifyDeposit(Params, frozen=True, kw_only=True):
     id: Id
     """The deposit's id."""
     account: Id | None = None
-    """Whose deposit it is, if not your own."""
+    """Whose deposit it is, if not your own. Required in live mode, where it never is."""
 
 
 def require_issuer(account: Account) -> None:
@@ -129,8 +129,8 @@ def create(tx: Tx, params: CreateDeposit) -> Deposit:
 
 
 def _need_verify(needs: Needs, caller: Caller, params: VerifyDeposit) -> None:
-    accounts.need_own(needs, caller)
     owner = params.account or caller.account
+    need_operator(needs, caller, owner)
     needs.row(Deposit.__noun__.table.key, (owner, caller.livemode, params.id), lock=True)
     needs.balance(chart.reserves_cash(caller.livemode))
     for type_ in SOURCE_TYPES:
@@ -154,10 +154,10 @@ async def verify_example(example: Example) -> dict[str, object]:
 def verify(tx: Tx, params: VerifyDeposit) -> Deposit:
     """Say that the dollars of a deposit are in the bank: from now on it can be minted against.
 
-    In live mode only another account than the issuer, one that operates the reserves, may.
+    In live mode only an account that operates the reserves may, for an issuer that is not of its
+    own line of connected accounts.
     """
-    owner = params.account or tx.caller.account
-    require_operator(tx, owner)
+    owner = require_operator(tx, params.account)
     deposit = tx.lock(Deposit, params.id, account=owner)
     verified = tx.advance(deposit, "verify", account=owner, verified_at=tx.now)
     book_verified(tx, deposit, account=owner)
@@ -172,17 +172,33 @@ def book_verified(tx: Tx, deposit: Deposit, *, account: str) -> None:
     tx.use(stablecoin.deposits(tx.caller.livemode, deposit.type), deposit.amount.minor)
 
 
-def require_operator(tx: Tx, owner: str) -> None:
+def need_operator(needs: Needs, caller: Caller, owner: str) -> None:
+    """The rows that `require_operator` reads."""
+    accounts.need_own(needs, caller)
+    accounts.need_family(needs, owner, caller.livemode)
+
+
+def require_operator(tx: Tx, named: str | None) -> str:
     """Let only who operates the reserves act on an account's deposits and redemptions.
 
-    In live mode that is never the account itself, not even on behalf of another. Raises
-    `insufficient_permissions`.
+    In live mode the account must be named, and be of another line of connected accounts than the
+    caller: whoever opened an account can make keys of it, so that a line is one party. In test
+    mode an account is its own operator. Gives whose deposits and redemptions they are. Raises
+    `insufficient_permissions`, `parameter_missing`.
     """
-    own = owner in {tx.caller.account, tx.caller.key_owner}
-    if own and not tx.caller.livemode:
-        return
-    if own:
-        message = "In live mode nobody operates the reserves in a matter of its own."
-        raise ApiError("insufficient_permissions", message)
+    caller = tx.caller
+    owner = named or caller.account
+    if not caller.livemode and owner in {caller.account, caller.key_owner}:
+        return owner
     if "reserves_operator" not in accounts.own(tx).capabilities:
         raise ApiError("insufficient_permissions", "This account does not operate the reserves.")
+    if caller.livemode and named is None:
+        message = "In live mode 'account' is required: whose it is, since it is not your own."
+        raise ApiError("parameter_missing", message, param="account")
+    if caller.livemode and accounts.family(tx, owner) == accounts.own(tx).family:
+        message = (
+            "In live mode nobody operates the reserves in a matter of its own, or of an account"
+            " that it is connected with."
+        )
+        raise ApiError("insufficient_permissions", message)
+    return owner

@@ -1,0 +1,22 @@
+-- What the rules of connected accounts, keys and reserves need to know.
+
+-- The first account of a line of connected ones: it is charged for the requests of all of them,
+-- and none of them operates the reserves in a matter of another. As fixed as the parent is.
+ALTER TABLE account ADD COLUMN root text COLLATE "C";
+
+WITH RECURSIVE line AS (
+    SELECT id, livemode, id AS root FROM account WHERE parent IS NULL
+    UNION ALL
+    SELECT a.id, a.livemode, line.root
+    FROM account a JOIN line ON a.parent = line.id AND a.livemode = line.livemode
+)
+UPDATE account a SET root = line.root
+FROM line WHERE a.id = line.id AND a.livemode = line.livemode AND a.parent IS NOT NULL;
+
+ALTER TABLE account ADD CHECK ((parent IS NULL) = (root IS NULL));
+
+DROP TRIGGER fixed ON account;
+
+CREATE TRIGGER fixed BEFORE UPDATE ON account
+    FOR EACH ROW WHEN ((OLD.parent, OLD.root) IS DISTINCT FROM (NEW.parent, NEW.root))
+    EXECUTE FUNCTION fixed_when_made();
