@@ -84,7 +84,10 @@ MODULES = (
     block,
     proof,
 )
-TABLES = (ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, BLOCK, EVENT, ANSWER, JOB)
+TABLES = (
+    *(ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, BLOCK),
+    *(EVENT, ANSWER, JOB, deposit.BANK_PAYMENT),
+)
 NETWORKS = {
     "testnet": frozenset({False}),
     "production": frozenset({True}),

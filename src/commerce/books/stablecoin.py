@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from commerce.books import chart
+from commerce.kernel.currency import SSUSD, UNIT
 from commerce.kernel.money import Money
 from commerce.ledger.account import NETWORK, LedgerAccount
 from commerce.ledger.cap import Cap
 from commerce.ledger.entry import Booking, Posting
+
+TEST_DOLLARS_DAILY_MAX = Money(1_000_000_000 * UNIT[SSUSD], SSUSD)
 
 
 class Wallet(NamedTuple):
@@ -27,6 +30,12 @@ def supply(livemode: bool) -> Cap:
 def deposits(livemode: bool, type_: str) -> Cap:
     """The meter of all dollars ever verified that came one way."""
     return Cap(NETWORK, livemode, f"stablecoin:deposits:{type_}")
+
+
+def test_dollars(account: str) -> Cap:
+    """The meter of the test dollars that an account has made: 10^9 of them a UTC day at most."""
+    most = TEST_DOLLARS_DAILY_MAX.minor
+    return Cap(account, livemode=False, meter="stablecoin:test_dollars", daily=most)
 
 
 def deposit_verified(deposit: str, amount: Money, *, livemode: bool) -> Booking:

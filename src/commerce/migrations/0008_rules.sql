@@ -20,3 +20,21 @@ DROP TRIGGER fixed ON account;
 CREATE TRIGGER fixed BEFORE UPDATE ON account
     FOR EACH ROW WHEN ((OLD.parent, OLD.root) IS DISTINCT FROM (NEW.parent, NEW.root))
     EXECUTE FUNCTION fixed_when_made();
+
+-- The deposit in which each payment to the bank was verified. Of a payment that was verified twice
+-- before, the first deposit has it. In live mode there is one bank, the network's.
+CREATE TABLE stablecoin_bank_payment (
+    account   text COLLATE "C" NOT NULL,
+    livemode  boolean          NOT NULL,
+    reference text COLLATE "C" NOT NULL,
+    deposit   text COLLATE "C" NOT NULL,
+    PRIMARY KEY (account, livemode, reference)
+);
+
+INSERT INTO stablecoin_bank_payment (account, livemode, reference, deposit)
+SELECT CASE WHEN livemode THEN 'network' ELSE account END, livemode, plain, id
+FROM stablecoin_reserve_deposit
+CROSS JOIN LATERAL (SELECT lower(regexp_replace(bank_reference, '\s', '', 'g')) AS plain) p
+WHERE status = 'verified' AND plain <> ''
+ORDER BY verified_at, id
+ON CONFLICT DO NOTHING;
