@@ -234,12 +234,7 @@ def complete(tx: Tx, redemption: Redemption, *, account: str) -> Redemption:
     """The dollars of an account's redemption have been sent."""
     tx.require(redemption, "complete")
     tx.post(
-        stablecoin.completed(
-            redemption.id,
-            redemption.amount,
-            livemode=redemption.livemode,
-            sender=redemption.sender,
-        ),
+        stablecoin.completed(redemption.id, redemption.amount, livemode=redemption.livemode),
         account=account,
     )
     return tx.advance(redemption, "complete", account=account, completed_at=tx.now)
