@@ -163,7 +163,7 @@ async def test_the_reserves_add_up_and_keep_the_modes_apart(stage: Stage) -> Non
         "block_height": None,
         "as_of": NOW,
     }
-    await stage.fund(live.wallet, "100.00")
     test = await stage.in_mode(live.id, livemode=False)
+    await stage.fund(test.wallet, "100.00")
     assert (await stage.get("/stablecoin/reserves", test.key))["total_supply"] == "100.00"
     assert await stage.get("/stablecoin/reserves", live.key) == reserves

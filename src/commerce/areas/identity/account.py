@@ -47,11 +47,12 @@ class RateLimit(Part, frozen=True, kw_only=True):
 class Account(Noun, tag="account", frozen=True, kw_only=True):
     """A business or a person with a wallet in each mode.
 
-    An account is in both modes under one id; what it owns in one is apart from the other.
+    An account is in both modes under one id; what it owns in one is apart from the other. So are
+    its name, metadata, plan, verification and capabilities: opened alike, each mode keeps its own.
     """
 
     name: str | None = None
-    """What the account calls itself."""
+    """What the account calls itself in this mode."""
     plan: Plan
     """The plan, which sets the rate limits; a connected account is charged to those of the first
     account of its line. The operator's to set."""
