@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args
 import msgspec
 
 from commerce import log
-from commerce.areas.identity import account, api_key, connected
+from commerce.areas.identity import account, api_key, connected, expiry
 from commerce.areas.stablecoin import (
     balance,
     batch,
@@ -70,6 +70,7 @@ MODULES = (
     account,
     connected,
     api_key,
+    expiry,
     event,
     deposit,
     issuance,

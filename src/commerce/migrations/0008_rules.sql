@@ -38,3 +38,11 @@ CROSS JOIN LATERAL (SELECT lower(regexp_replace(bank_reference, '\s', '', 'g')) 
 WHERE status = 'verified' AND plain <> ''
 ORDER BY verified_at, id
 ON CONFLICT DO NOTHING;
+
+-- Which key a key was rolled to, and the jobs that write down that keys have expired.
+ALTER TABLE api_key ADD COLUMN replaced_by text COLLATE "C";
+
+INSERT INTO job (account, livemode, task, subject, params, due_at, attempts, created)
+SELECT account, livemode, 'api_key.expire', id || ':' || expires_at, '{"id":"' || id || '"}',
+    expires_at, 0, created
+FROM api_key WHERE status = 'active' AND expires_at IS NOT NULL;
