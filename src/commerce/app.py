@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import msgspec
 
 from commerce import log
-from commerce.areas.identity import account, api_key, connected
+from commerce.areas.identity import account, api_key, connected, expiry
 from commerce.areas.stablecoin import (
     balance,
     batch,
@@ -79,6 +79,7 @@ MODULES = (
     account,
     connected,
     api_key,
+    expiry,
     event,
     deposit,
     issuance,
@@ -93,7 +94,10 @@ MODULES = (
     block,
     proof,
 )
-TABLES = (ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, BLOCK, EVENT, ANSWER, JOB)
+TABLES = (
+    *(ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, BLOCK),
+    *(EVENT, ANSWER, JOB, deposit.BANK_PAYMENT),
+)
 WATCHED = ("/healthz", "/readyz", METRICS)
 NETWORKS = {
     "testnet": frozenset({False}),

@@ -115,7 +115,7 @@ async def test_an_unguarded_balance_may_be_below_zero(sql: "Connection") -> None
 @pytest.mark.parametrize("window", ["day_used = day_cap + 1", "month_used = month_cap + 1"])
 async def test_more_than_a_cap_is_refused(sql: "Connection", window: str) -> None:
     with pytest.raises(asyncpg.CheckViolationError):
-        await sql.execute(f"UPDATE {CAP.name} SET {window} WHERE day_cap IS NOT NULL")
+        await sql.execute(f"UPDATE {CAP.name} SET {window} WHERE month_cap IS NOT NULL")
 
 
 @pytest.mark.parametrize("table", [ENTRY, TRANSACTION])

@@ -216,6 +216,29 @@ async def test_acting_for_another_account_is_charged_to_the_keys_own(stage: Stag
     assert (await codes(acted_on, 7, stage))[""] == 5
 
 
+async def test_keys_of_connected_accounts_share_the_bucket_of_the_first_of_their_line(
+    stage: Stage, other: Stage
+) -> None:
+    first = await with_limits(stage, 1, 6)
+    child = await stage.in_mode(
+        (await stage.done("POST /accounts", first.key))["id"], livemode=False
+    )
+    grandchild = await stage.in_mode(
+        (await stage.done("POST /accounts", child.key))["id"], livemode=False
+    )
+    found: Counter[str] = Counter()
+    for party in (grandchild, child, first):
+        found += await codes(party, 4, stage, other)
+    assert 4 <= found[""] <= 6
+    assert found[""] + found["rate_limit_exceeded"] == 12
+    await set_up(stage, first, rate_limit=RateLimit(rate=1000, burst=1000))
+    await eventually(lambda: _is_served(grandchild, stage))
+
+
+async def _is_served(party: Party, stage: Stage) -> bool:
+    return (await codes(party, 20, stage))[""] == 20
+
+
 async def test_a_change_of_plan_is_heard_by_every_process(stage: Stage, other: Stage) -> None:
     party = await stage.open_account(plan="free")
     assert (await other.ask(OWN, party.key)).headers["x-ratelimit-limit"] == "20"

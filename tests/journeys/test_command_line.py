@@ -144,6 +144,18 @@ def test_a_key_is_created_listed_rolled_and_revoked(operator: Operator) -> None:
     assert not any(key["secret"] in listed for key in (made, rolled, again))
 
 
+def test_a_key_whose_time_is_over_is_listed_as_expired(operator: Operator) -> None:
+    account = operator.told("accounts", "create")["id"]
+    made = operator.told("keys", "create", account)
+    operator.told("keys", "roll", account, made["id"], "--expires-in", "1")
+    asyncio.run(asyncio.sleep(1.1))
+    status = {key["id"]: key["status"] for key in operator.told("keys", "list", account)}
+    assert status.pop(made["id"]) == "expired"
+    assert list(status.values()) == ["active"]
+    refused = operator.run("keys", "roll", account, made["id"])
+    assert next(iter(status)) in refused.err
+
+
 def test_a_key_is_made_with_limits_recipients_and_an_end(operator: Operator) -> None:
     account = operator.told("accounts", "create")["id"]
     made = operator.told(
@@ -154,6 +166,7 @@ def test_a_key_is_made_with_limits_recipients_and_an_end(operator: Operator) -> 
     assert made["limits"] == {"per_transaction": "10.00", "daily": "20.00", "lifetime": "30.50"}
     assert made["recipients"] == [SAMPLE]
     assert made["expires_at"] == 7_226_582_400
+    assert "2199-01-01T00:00:00Z" in operator.run("keys", "list", account).out
     transfer = {"to": SAMPLE, "amount": "10.01"}
     refusal = operator.ask(made["secret"], "POST /stablecoin/transfer", transfer)
     assert (refusal.status, refusal.code) == (402, "limit_exceeded")

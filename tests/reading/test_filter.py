@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -20,7 +21,7 @@ from commerce.store.database import _SERVER_SETTINGS
 from commerce.store.table import Filter, Page
 from tests.contract import refusal
 from tests.contract.surface import LISTS, MAKERS, Rehearsal, named
-from tests.stage import Stage
+from tests.stage import Party, Stage
 
 COMPARE = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
 TRANSFER = "POST /stablecoin/transfer"
@@ -227,3 +228,51 @@ def test_the_forms_of_a_filter_are_known_to_the_reference() -> None:
         known = forms(endpoint.noun.__noun__)
         assert {f"created[{form}]" for form in OPERATORS} <= set(known)
         assert {"created", "created[]"} <= set(known)
+
+
+@pytest.fixture
+async def days(stage: Stage) -> AsyncIterator[tuple[Party, list[str]]]:
+    """Keys made at the edges of 25 November 2026, UTC: before, first, noon, last, after."""
+    midnight, now = 1_795_564_800, stage.clock.now_ms() // 1000
+    seconds = [midnight + more for more in (-1, 0, 43_200, 86_399, 86_400)]
+    party = await stage.open_account()
+    ids = []
+    for at in seconds:
+        stage.clock.advance(at - stage.clock.now_ms() // 1000)
+        ids.append((await stage.done("POST /api_keys", party.key, type="secret"))["id"])
+    yield party, ids
+    stage.clock.advance(now - stage.clock.now_ms() // 1000)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("created=2026-11-25", "first noon last"),
+        ("created=2026-11-25T00:00:00Z", "first"),
+        ("created=1795564800", "first"),
+        ("created[gte]=2026-11-25", "first noon last after"),
+        ("created[gt]=2026-11-25", "after"),
+        ("created[gt]=2026-11-25T00:00:00Z", "noon last after"),
+        ("created[lt]=2026-11-25", "before"),
+        ("created[lte]=2026-11-25", "before first noon last"),
+        ("created[lte]=2026-11-25T00:00:00Z", "before first"),
+        ("created[gte]=2026-11-25&created[lte]=2026-11-25", "first noon last"),
+        ("created[gte]=2026-11-25&created[lt]=2026-11-26", "first noon last"),
+        ("created[]=1795564800&created[]=2026-11-26T00:00:00Z", "first after"),
+    ],
+)
+async def test_a_date_stands_for_all_of_its_day(
+    stage: Stage, days: tuple[Party, list[str]], query: str, found: str
+) -> None:
+    party, ids = days
+    names = dict(zip(ids, ("before", "first", "noon", "last", "after"), strict=True))
+    page = await stage.get(f"/api_keys?limit=100&{query}", party.key)
+    shown = [names[each["id"]] for each in page["data"] if each["id"] in names]
+    assert " ".join(reversed(shown)) == found
+
+
+async def test_several_times_are_no_dates(stage: Stage, many: Rehearsal) -> None:
+    for query in ("created[]=2026-11-25", "created[]=1&created[]=2026-11-25"):
+        reply = await stage.ask(f"GET /api_keys?{query}", many.party.key)
+        refusal.is_(reply, 400, "parameter_invalid", "created[]")
+        assert "takes no dates" in reply.error["message"]

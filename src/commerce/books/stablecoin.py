@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from commerce.books import chart
+from commerce.kernel.currency import SSUSD, UNIT
 from commerce.kernel.money import Money
 from commerce.ledger.account import NETWORK, LedgerAccount
 from commerce.ledger.cap import Cap
 from commerce.ledger.entry import Booking, Posting
+
+TEST_DOLLARS_DAILY_MAX = Money(1_000_000_000 * UNIT[SSUSD], SSUSD)
 
 
 class Wallet(NamedTuple):
@@ -27,6 +30,12 @@ def supply(livemode: bool) -> Cap:
 def deposits(livemode: bool, type_: str) -> Cap:
     """The meter of all dollars ever verified that came one way."""
     return Cap(NETWORK, livemode, f"stablecoin:deposits:{type_}")
+
+
+def test_dollars(account: str) -> Cap:
+    """The meter of the test dollars that an account has made: 10^9 of them a UTC day at most."""
+    most = TEST_DOLLARS_DAILY_MAX.minor
+    return Cap(account, livemode=False, meter="stablecoin:test_dollars", daily=most)
 
 
 def deposit_verified(deposit: str, amount: Money, *, livemode: bool) -> Booking:
@@ -83,7 +92,11 @@ def transferred(  # noqa: PLR0913 - called by keyword
 
 
 def scheduled(transfer: str, amount: Money, fee: Money, *, wallet: Wallet) -> Booking:
-    """Set aside what a later transfer will cost: it stays the sender's, and cannot be spent."""
+    """Set aside what a later transfer will cost: it stays the sender's, and cannot be spent.
+
+    Nothing comes into a wallet or leaves it, so there is no sender and no recipient, and it is no
+    transfer to those who read it: that is booked when it is made.
+    """
     return _within("scheduled", transfer, amount, fee, wallet)
 
 
@@ -95,9 +108,8 @@ def released(transfer: str, amount: Money, fee: Money, *, wallet: Wallet) -> Boo
 def _within(name: str, transfer: str, amount: Money, fee: Money, wallet: Wallet) -> Booking:
     free, held = chart.available(*wallet), chart.locked(*wallet)
     debit, credit = (free, held) if name == "scheduled" else (held, free)
-    posting = Posting(debit, credit, amount.minor + fee.minor)
-    ends = {"sender": wallet.address, "recipient": wallet.address}
-    return _booking(name, "transfer", transfer, amount, posting, payee=free, **ends)
+    cost = amount + fee
+    return _booking(name, "reserve", transfer, cost, Posting(debit, credit, cost.minor))
 
 
 def burned(redemption: str, amount: Money, *, wallet: LedgerAccount, sender: str) -> Booking:
@@ -107,11 +119,14 @@ def burned(redemption: str, amount: Money, *, wallet: LedgerAccount, sender: str
     return _booking("burned", "redeem", redemption, amount, posting, sender=sender)
 
 
-def completed(redemption: str, amount: Money, *, livemode: bool, sender: str) -> Booking:
-    """The dollars of a redemption have been sent."""
+def completed(redemption: str, amount: Money, *, livemode: bool) -> Booking:
+    """The dollars of a redemption have been sent: the reserves pay what the burn made them owe.
+
+    No wallet moves, so there is no sender: the tokens left theirs when they were burned.
+    """
     payable, cash = chart.redemptions_payable(livemode), chart.reserves_cash(livemode)
     posting = Posting(payable, cash, amount.minor)
-    return _booking("completed", "redeem", redemption, amount, posting, sender=sender)
+    return _booking("completed", "settlement", redemption, amount, posting)
 
 
 def returned(

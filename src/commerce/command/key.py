@@ -19,6 +19,7 @@ from commerce.command.terminal import (
     show,
     show_all,
 )
+from commerce.kernel.clock import SystemClock
 from commerce.store.table import Filter
 
 cli = typer.Typer(no_args_is_help=True, help="API keys.")
@@ -68,8 +69,10 @@ def list_keys(
 ) -> None:
     """List an account's keys, newest first."""
     filters = [Filter("account", "=", account), Filter("livemode", "=", livemode_of(mode))]
-    found = page_of(data_dir, api_keys.ApiKey, filters, limit=1000)
-    show_all(found, ("id", "type", "name", "status", "redacted"), as_json=as_json)
+    now = SystemClock().now_ms() // 1000
+    found = [key.at(now) for key in page_of(data_dir, api_keys.ApiKey, filters, limit=1000)]
+    columns = ("id", "type", "name", "status", "expires_at", "redacted")
+    show_all(found, columns, as_json=as_json)
 
 
 @cli.command("roll")

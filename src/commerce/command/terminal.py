@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -110,7 +111,13 @@ def show_all(things: list[Any], columns: tuple[str, ...], *, as_json: bool) -> N
     if as_json:
         print(json.dumps(shown))
         return
-    print_table(columns, [[str(each[column] or "") for column in columns] for each in shown])
+    print_table(columns, [[_cell(column, each[column]) for column in columns] for each in shown])
+
+
+def _cell(column: str, value: Any) -> str:
+    if column.endswith("_at") and isinstance(value, int):
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return str(value or "")
 
 
 def print_table(columns: tuple[str, ...], rows: list[list[str]]) -> None:

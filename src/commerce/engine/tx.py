@@ -19,7 +19,7 @@ from commerce.kernel.master_key import MasterKey
 from commerce.store.table import Index, Key
 
 if TYPE_CHECKING:
-    from commerce.store.table import Row
+    from commerce.store.table import Row, Table
 
 Thing = TypeVar("Thing")
 
@@ -292,6 +292,14 @@ class Tx(Bookkeeper):
         made = self._ids("evt", livemode=livemode)
         head = (account, livemode, made, 1, self.now, "{}", event, object_id, 1)
         self._overlay.append(EVENT, (*head, body.decode(), None, None, None))
+
+    def claim(self, table: Table, row: Row) -> Row | None:
+        """Write a row, unless there is one under its key already: that one is given, and stays."""
+        key = table.key.of(row)
+        found: Row | None = self._overlay.read(table.key, key)
+        if found is None:
+            self._overlay.put(table.key, key, row)
+        return found
 
     # Jobs
 

@@ -73,7 +73,7 @@ class Pipeline(NamedTuple):
             await self._charge(request, principal)
             raise
         if self.limiter is not None:
-            await self.limiter.take(request, principal.account, principal.livemode)
+            await self.limiter.take(request, principal.charged, principal.livemode)
         named = request.headers.get(b"x-account-id")
         caller = _caller(request, principal, await self.connections.acted_on(named, principal))
         request.account = caller.account
@@ -107,7 +107,7 @@ class Pipeline(NamedTuple):
         """Charge a request that is refused anyway to whoever sent it."""
         if self.limiter is not None:
             with suppress(ApiError, StoreUnavailable):
-                await self.limiter.take(request, principal.account, principal.livemode)
+                await self.limiter.take(request, principal.charged, principal.livemode)
 
     async def _write(
         self, request: Request, principal: Principal, caller: Caller, match: Match

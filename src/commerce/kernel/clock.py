@@ -69,6 +69,11 @@ def parse_time(value: object, *, param: str) -> int:
     return unix
 
 
+def is_date(text: str) -> bool:
+    """Whether a time is written as a date, and so may mean all of that day."""
+    return _DATE.fullmatch(text) is not None
+
+
 def iso_date(value: object, *, param: str) -> str:
     """Read a calendar date in any form of parse_time and give it as YYYY-MM-DD in UTC."""
     return day(parse_time(value, param=param))

@@ -56,7 +56,8 @@ class CapReached(ApiError):
     """More than the cap would pass in a window: `a day`, `a month` or `in all`."""
 
     def __init__(self, window: str, ceiling: int, left: int) -> None:
-        super().__init__("limit_exceeded", f"No more than {ceiling} may pass {window}.")
+        what = f"No more than {ceiling} may pass" if ceiling < COUNT_MAX else "No more can pass"
+        super().__init__("limit_exceeded", f"{what} {window}.")
         self.window = window
         self.ceiling = ceiling
         self.left = left

@@ -56,6 +56,14 @@ class Principal(msgspec.Struct, frozen=True):
     hash: bytes
     meter: str | None = None
     """What counts the money the key moves; None where it has no limits. It never changes."""
+    root: str | None = None
+    """The account that is charged for its requests, where it is another than its own: the first
+    of its line of connected accounts. It never changes."""
+
+    @property
+    def charged(self) -> str:
+        """The account in whose bucket its requests count."""
+        return self.root or self.account
 
 
 def widened(scopes: frozenset[str]) -> frozenset[str]:

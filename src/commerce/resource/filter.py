@@ -4,6 +4,9 @@ Each field of a noun's `filters`, and `created`, is asked for in one form: equal
 (`status=pending`), any of several (`status[]=pending&status[]=paid`), and for times, amounts and
 numbers ranges (`created[gte]=2024-01-01&created[lt]=2024-02-01`). Every list may be asked for
 pairs of metadata, `metadata[order_id]=12345`. Conditions add up.
+
+A date stands for all of its UTC day: `created=2024-01-31` is that day, `created[lte]=2024-01-31`
+includes it and `created[gt]=2024-01-31` begins after it. One of several times is no date.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
-from commerce.kernel.clock import parse_time
+from commerce.kernel.clock import DAY_SECONDS, is_date, parse_time
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.resource.noun import HIDDEN, Spec, Time, _bare, _marks
@@ -110,12 +113,29 @@ def _filter(spec: Spec, condition: Condition, query: Query, known: Sequence[str]
     )
     if not values:
         raise unknown(name, known)
+    if field not in spec.table.names:
+        # A field with one possible value has no column, and no value that would leave a row out.
+        return []
+    if is_time(spec.types[field]) and any(is_date(value) for value in condition.values):
+        return _of_day(field, condition, values[0])
     if form == "[]":
-        made = Filter(field, "in", values)
-    else:
-        made = Filter(field, OPERATORS.get(form, "="), values[0])
-    # A field with one possible value has no column, and no value that would leave a row out.
-    return [made] if field in spec.table.names else []
+        return [Filter(field, "in", values)]
+    return [Filter(field, OPERATORS.get(form, "="), values[0])]
+
+
+def _of_day(field: str, condition: Condition, midnight: int) -> list[Filter]:
+    """What a date asks for, which stands for all of its day. Raises `parameter_invalid`."""
+    begins, ended = Filter(field, ">=", midnight), Filter(field, "<", midnight + DAY_SECONDS)
+    if condition.form == "[]":
+        message = f"'{condition.name}' takes no dates: send Unix seconds or date-times, or a range."
+        raise ApiError("parameter_invalid", message, param=condition.name)
+    return {
+        "": [begins, ended],
+        "gt": [begins._replace(value=ended.value)],
+        "gte": [begins],
+        "lt": [ended._replace(value=midnight)],
+        "lte": [ended],
+    }[condition.form]
 
 
 def _is_form(spec: Spec, field: str, form: str) -> bool:

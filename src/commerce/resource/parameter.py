@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 
 from commerce.kernel.clock import parse_time
-from commerce.kernel.currency import SSUSD
+from commerce.kernel.currency import SSUSD, UNIT
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 
@@ -18,6 +18,8 @@ Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 MetadataKey = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 MetadataValue = Annotated[str, msgspec.Meta(max_length=500)]
 PAIRS_MAX = 50
+CENT = UNIT[SSUSD] // 100
+"""In millionths."""
 Metadata = Annotated[dict[MetadataKey, MetadataValue | None], msgspec.Meta(max_length=PAIRS_MAX)]
 
 
@@ -76,6 +78,13 @@ def changed(before: dict[str, str], metadata: dict[str, str | None]) -> dict[str
         message = f"An object has at most {PAIRS_MAX} pairs of metadata."
         raise ApiError("parameter_invalid", message, param="metadata")
     return after
+
+
+def require_cents(amount: Money, param: str = "amount") -> None:
+    """Refuse an amount of ssUSD that no bank can send or get. Raises `amount_precision`."""
+    if amount.minor % CENT:
+        message = f"'{param}' is of dollars in a bank, which have 2 fraction digits."
+        raise ApiError("amount_precision", message, param=param)
 
 
 def require_ssusd(currency: str) -> None:

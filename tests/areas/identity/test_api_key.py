@@ -70,6 +70,7 @@ async def test_create_shows_the_secret_once_and_keeps_its_hash(stage: Stage, own
         "status": "active",
         "expires_at": 1_798_110_000,
         "revoked_at": None,
+        "replaced_by": None,
         "limits": None,
         "recipients": None,
         "secret": secret,
@@ -150,6 +151,7 @@ async def test_roll_replaces_a_key_at_once_or_after_a_grace(stage: Stage, owner:
             stage.clock.advance(-grace)
         else:
             assert (kept["status"], kept["revoked_at"]) == ("revoked", NOW)
+        assert kept["replaced_by"] == new["id"]
         _, event = await stage.events(owner, old["id"])
         assert event["type"] == ("api_key.updated" if grace else "api_key.revoked")
 

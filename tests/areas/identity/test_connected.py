@@ -166,6 +166,32 @@ async def test_guards_of_update_stand_in_order(stage: Stage, parent: Party) -> N
     assert len((await stage.done(route, parent.key, metadata=swapped))["metadata"]) == 50
 
 
+async def test_if_match_tells_nothing_of_a_strangers_account(stage: Stage, parent: Party) -> None:
+    victim, nobody = await stage.open_account(), f"acct_{'0' * 26}"
+    etag = (await stage.ask(f"GET /accounts/{victim.id}", victim.key)).headers["etag"]
+    before = await stage.dump()
+    for condition in (etag, '"0000000000000000-0"', "*"):
+        said = []
+        for id_ in (victim.id, nobody):
+            reply = await stage.ask(
+                f"PATCH /accounts/{id_}", parent.key, {"name": "x"}, If_Match=condition
+            )
+            error = {**reply.error, "request_id": ""}
+            said.append((reply.status, str(error).replace(id_, "it")))
+        assert said[0] == said[1]
+        assert said[0][0] == 404
+    assert await stage.dump() == before
+
+
+async def test_a_change_is_one_modes_and_the_other_keeps_what_it_has(stage: Stage) -> None:
+    test = await stage.open_account()
+    live = await stage.in_mode(test.id, livemode=True)
+    body = {"name": "Test me", "metadata": {"a": "b"}}
+    await stage.done(f"PATCH /accounts/{test.id}", test.key, **body)
+    own = await stage.get("/account", live.key)
+    assert (own["name"], own["metadata"]) == (None, {})
+
+
 async def test_a_restricted_key_needs_the_scopes_of_accounts(stage: Stage, parent: Party) -> None:
     reader = await stage.make_key(parent, "restricted", ["accounts:read"])
     assert (await stage.ask("GET /accounts", reader)).status == 200
@@ -187,9 +213,11 @@ async def test_a_repeated_request_opens_one_account(stage: Stage, parent: Party)
 
 async def test_the_database_itself_lets_no_connection_change(stage: Stage, parent: Party) -> None:
     made = await stage.done(ROUTE, parent.key)
-    for value in (None, "acct_another"):
-        with pytest.raises(asyncpg.RaiseError, match="never changes"):
-            await stage.rows("UPDATE account SET parent = $2 WHERE id = $1", made["id"], value)
+    for column in ("parent", "root"):
+        for value in (None, "acct_another"):
+            update = f"UPDATE account SET {column} = $2 WHERE id = $1"
+            with pytest.raises(asyncpg.RaiseError, match="never changes"):
+                await stage.rows(update, made["id"], value)
 
 
 async def test_what_an_operator_did_for_another_is_replayed_to_it(stage: Stage) -> None:

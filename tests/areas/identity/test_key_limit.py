@@ -254,8 +254,8 @@ async def test_limits_need_no_extra_round_and_cost_other_keys_nothing(
     assert (tally.rounds, tally.restarts) == before
     query = "SELECT meter FROM ledger_cap WHERE account = $1 AND NOT livemode ORDER BY meter"
     meters = [row["meter"] for row in await stage.rows(query, rich.id)]
-    assert len(meters) == 2
-    assert [meter.partition(":")[0] for meter in meters] == ["key", "transfer"]
+    assert len(meters) == 3
+    assert [meter.partition(":")[0] for meter in meters] == ["key", "stablecoin", "transfer"]
     await pay(stage, rich.key, friend, "1.00")
     assert [row["meter"] for row in await stage.rows(query, rich.id)] == meters
 

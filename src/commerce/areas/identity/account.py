@@ -13,7 +13,7 @@ from commerce.engine.tx import Tx
 from commerce.kernel import address as addresses
 from commerce.kernel.errors import ApiError
 from commerce.ledger.directory import Address
-from commerce.resource.noun import Noun, Part, noun
+from commerce.resource.noun import HIDDEN, Noun, Part, noun
 from commerce.resource.operation import Params, view
 from commerce.resource.parameter import Name
 from commerce.resource.reading import Reader, Reading
@@ -47,13 +47,15 @@ class RateLimit(Part, frozen=True, kw_only=True):
 class Account(Noun, tag="account", frozen=True, kw_only=True):
     """A business or a person with a wallet in each mode.
 
-    An account is in both modes under one id; what it owns in one is apart from the other.
+    An account is in both modes under one id; what it owns in one is apart from the other. So are
+    its name, metadata, plan, verification and capabilities: opened alike, each mode keeps its own.
     """
 
     name: str | None = None
-    """What the account calls itself."""
+    """What the account calls itself in this mode."""
     plan: Plan
-    """The plan, which sets the rate limits. The operator's to set."""
+    """The plan, which sets the rate limits; a connected account is charged to those of the first
+    account of its line. The operator's to set."""
     verification: Verification
     """How far the holder's identity was verified, which sets the transfer limits."""
     capabilities: list[Capability]
@@ -64,11 +66,22 @@ class Account(Noun, tag="account", frozen=True, kw_only=True):
     """The rate limits of an enterprise account that has its own; null for those of the plan."""
     parent: str | None = None
     """The account that this one is connected to, for good; null where it stands alone."""
+    root: Annotated[str | None, HIDDEN] = None
+    """The first account of its line, for good: its parent, or its parent's root."""
+
+    @property
+    def family(self) -> str:
+        """The first account of its line, itself where it stands alone: one for all of them."""
+        return self.root or self.id
 
 
 TABLE = Account.__noun__.table
-PARENT = Index(TABLE, ("account", "livemode", "id"), select=("account", "livemode", "id", "parent"))
-"""What says which account one is connected to, and no more."""
+LINE = Index(
+    TABLE,
+    ("account", "livemode", "id"),
+    select=("account", "livemode", "id", "parent", "root"),
+)
+"""What says which account one is connected to, and no more: none of it ever changes."""
 
 
 class CreateAccount(Params, frozen=True, kw_only=True):
@@ -112,7 +125,7 @@ def create(tx: Tx, params: CreateAccount) -> Account:
 def open_connected(tx: Tx, name: str | None, metadata: dict[str, str]) -> Account:
     """Open an account connected to the caller's, with nothing that is the operator's to give."""
     id_ = tx.new_account_id()
-    parent, params = tx.caller.account, CreateAccount(name=name)
+    parent, params = own(tx), CreateAccount(name=name)
     made = [_open(tx, id_, params, metadata, parent, livemode=mode) for mode in (False, True)]
     return made[tx.caller.livemode]
 
@@ -122,7 +135,7 @@ def _open(  # noqa: PLR0913 - all that a new account consists of
     id_: str,
     params: CreateAccount,
     metadata: dict[str, str],
-    parent: str | None,
+    parent: Account | None,
     *,
     livemode: bool,
 ) -> Account:
@@ -138,18 +151,24 @@ def _open(  # noqa: PLR0913 - all that a new account consists of
         verification=params.verification or ("basic" if livemode else "premium"),
         capabilities=list(params.capabilities),
         wallet=wallet,
-        parent=parent,
+        parent=None if parent is None else parent.id,
+        root=None if parent is None else parent.family,
     )
-    return tx.add(account, account=id_, told=parent)
+    return tx.add(account, account=id_, told=account.parent)
 
 
 def update(tx: Tx, params: UpdateAccount) -> Account:
     """Set what is the operator's to set, in the caller's mode.
 
-    An account that leaves the enterprise plan loses the rate limits of its own.
+    An account that leaves the enterprise plan loses the rate limits of its own. Raises
+    `parameter_invalid` for rate limits on another plan, and for a connected account that is to
+    operate the reserves: whoever it is connected to could act on its behalf.
     """
     _require_operator(tx)
     account = tx.lock(Account, params.account, account=params.account)
+    if account.parent is not None and "reserves_operator" in (params.capabilities or ()):
+        message = "Only an account that stands alone operates the reserves; this one is connected."
+        raise ApiError("parameter_invalid", message, param="capabilities")
     is_enterprise = (params.plan or account.plan) == "enterprise"
     if isinstance(params.rate_limit, RateLimit) and not is_enterprise:
         message = "Only an enterprise account has rate limits of its own."
@@ -209,8 +228,25 @@ def need_own(needs: Needs, caller: Caller) -> None:
 
 async def parent_of(reader: Reader, id_: str, livemode: bool) -> str | None:
     """The account that one is connected to: it never changes, and is the same in both modes."""
-    row = await reader.point(PARENT, (id_, livemode, id_))
+    row = await reader.point(LINE, (id_, livemode, id_))
     return None if row is None else row[3]
+
+
+async def family_of(reader: Reader, id_: str, livemode: bool) -> str:
+    """The first account of an account's line, itself where it stands alone: for good as well."""
+    row = await reader.point(LINE, (id_, livemode, id_))
+    return id_ if row is None else row[4] or id_
+
+
+def need_family(needs: Needs, account: str, livemode: bool) -> None:
+    """The row that `family` reads."""
+    needs.row(LINE, (account, livemode, account))
+
+
+def family(tx: Tx, account: str) -> str:
+    """What `family_of` gives, within a verb."""
+    row = tx.read(LINE, (account, tx.caller.livemode, account))
+    return account if row is None else row[4] or account
 
 
 @view(Account, "GET /account", scope="accounts:read")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from commerce.areas.identity.account import family_of
 from commerce.areas.identity.key_limit import (
     KeyLimits,
     LimitsGiven,
@@ -26,12 +27,14 @@ from commerce.resource.example import Example
 from commerce.resource.noun import COMPUTED, HEX, HIDDEN, Noun, Time, noun
 from commerce.resource.operation import Params, operation
 from commerce.resource.parameter import Id, Moment, Name
-from commerce.resource.reading import Reader
+from commerce.resource.reading import Reader, Reading
 from commerce.store.table import Index
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _LETTERS = {"secret": "sk", "public": "pk", "restricted": "rk"}
 _SECRET_BYTES = 20
+EXPIRE = "api_key.expire"
+"""The job that writes down that a key has expired."""
 _BODY_LENGTH = 27
 """Base62 digits of 160 random bits."""
 _CHECK_LENGTH = 6
@@ -48,7 +51,9 @@ _CHECK_LENGTH = 6
 class ApiKey(Noun, tag="api_key", frozen=True, kw_only=True):
     """A key to the API, of one account and one mode."""
 
-    emits: ClassVar = ("api_key.created", "api_key.updated", "api_key.revoked")
+    emits: ClassVar = (
+        *("api_key.created", "api_key.updated", "api_key.expired", "api_key.revoked"),
+    )
 
     type: KeyType
     """What the key may do: everything (`secret`), next to nothing (`public`), or its scopes."""
@@ -58,12 +63,15 @@ class ApiKey(Noun, tag="api_key", frozen=True, kw_only=True):
     """What a restricted key may do; empty for others."""
     redacted: str
     """The key's beginning and its last four characters, to know it by."""
-    status: Literal["active", "revoked"]
-    """Whether it still opens anything. A key past `expires_at` opens nothing either."""
+    status: Literal["active", "expired", "revoked"]
+    """Whether it still opens anything. At its `expires_at` it is `expired` at once; the event of
+    that, and lists by status, may come a second or two later."""
     expires_at: Time | None = None
     """From when on the key opens nothing."""
     revoked_at: Time | None = None
     """When the key was revoked."""
+    replaced_by: str | None = None
+    """The key that it was rolled to; null for one that was not rolled. A key is rolled once."""
     limits: KeyLimits | None = None
     """How much the key may move; null where it is not limited."""
     recipients: list[str] | None = None
@@ -78,6 +86,18 @@ class ApiKey(Noun, tag="api_key", frozen=True, kw_only=True):
     A key that was rolled, or made by a limited key, goes on counting on the same meter: limits
     are not begun anew by a new key.
     """
+
+    @staticmethod
+    async def complete(reading: Reading, found: list[ApiKey]) -> list[ApiKey]:
+        """The same with their status as it is now."""
+        return [each.at(reading.now) for each in found]
+
+    def at(self, now: int) -> ApiKey:
+        """The key as it is at a time: expired, also before that was written down."""
+        over = self.expires_at is not None and self.expires_at <= now
+        if not over or self.status != "active":
+            return self
+        return msgspec.structs.replace(self, status="expired")
 
     @property
     def reach(self) -> Reach:
@@ -120,6 +140,12 @@ class RollApiKey(Params, frozen=True, kw_only=True):
     """The id of the key to replace."""
     expires_in: Annotated[int, msgspec.Meta(ge=0, le=30 * 24 * 3600)] = 0
     """Seconds for which the old key goes on working; 0 revokes it at once."""
+
+
+class ExpireKey(msgspec.Struct, frozen=True):
+    """A key whose time is over."""
+
+    id: str
 
 
 class OneApiKey(Params, frozen=True, kw_only=True):
@@ -189,6 +215,7 @@ async def principal(reader: Reader, hash_: bytes) -> Principal | None:
     if row is None:
         return None
     key: ApiKey = ApiKey.__noun__.thing(row)
+    family = await family_of(reader, row[0], key.livemode)
     return Principal(
         account=row[0],
         livemode=key.livemode,
@@ -199,6 +226,7 @@ async def principal(reader: Reader, hash_: bytes) -> Principal | None:
         expires_at=key.expires_at,
         hash=row[HASH_AT],
         meter=key.meter,
+        root=None if family == row[0] else family,
     )
 
 
@@ -281,6 +309,8 @@ def _add(tx: Tx, reach: Reach, name: str | None, meter: str | None) -> ApiKey:
             meter=meter,
         )
     )
+    if key.expires_at is not None:
+        _expire_at(tx, id_, key.expires_at)
     return msgspec.structs.replace(key, secret=secret)
 
 
@@ -321,21 +351,26 @@ def _need_one(needs: Needs, caller: Caller, params: OneApiKey | RollApiKey) -> N
 def roll(tx: Tx, params: RollApiKey) -> ApiKey:
     """Replace a key by a new one of the same kind; the old one may live on for a while.
 
-    Limits go over to the new key with what was counted against them.
+    Limits go over to the new key with what was counted against them. A key is rolled once: where
+    the answer was lost, roll the key that is its `replaced_by`.
     """
     old = tx.lock(ApiKey, params.id)
-    expired = old.expires_at is not None and old.expires_at <= tx.now
-    state = "expired" if expired and old.status == "active" else old.status
-    if state != "active":
-        message = f"A key that is '{state}' cannot be rolled to 'active'."
+    if old.replaced_by is not None:
+        message = f"This key was rolled already: {old.replaced_by} has replaced it. Roll that one."
         raise ApiError("state_invalid", message)
+    state = old.at(tx.now).status
+    if state != "active":
+        raise ApiError("state_invalid", f"A key that is '{state}' cannot be rolled to 'active'.")
     _refuse_widening(tx, old.reach, old.meter)
+    new = _add(tx, old.reach, old.name, old.meter)
     if params.expires_in:
         until = tx.now + params.expires_in
-        tx.change(old, expires_at=min(until, old.expires_at or until))
+        if old.expires_at is None or until < old.expires_at:
+            _expire_at(tx, old.id, until)
+        tx.change(old, expires_at=min(until, old.expires_at or until), replaced_by=new.id)
     else:
-        _revoke(tx, old)
-    return _add(tx, old.reach, old.name, old.meter)
+        _revoke(tx, old, replaced_by=new.id)
+    return new
 
 
 @operation(
@@ -354,5 +389,11 @@ def revoke(tx: Tx, params: OneApiKey) -> ApiKey:
     return key if key.status == "revoked" else _revoke(tx, key)
 
 
-def _revoke(tx: Tx, key: ApiKey) -> ApiKey:
-    return tx.change(key, event="api_key.revoked", status="revoked", revoked_at=tx.now)
+def _revoke(tx: Tx, key: ApiKey, **also: str) -> ApiKey:
+    gone: dict[str, Any] = {"status": "revoked", "revoked_at": tx.now}
+    return tx.change(key, event="api_key.revoked", **gone, **also)
+
+
+def _expire_at(tx: Tx, id_: str, at: int) -> None:
+    """Have it written down when a key expires; it opens nothing from then on anyway."""
+    tx.defer(EXPIRE, f"{id_}:{at}", msgspec.json.encode(ExpireKey(id_)), at=at)

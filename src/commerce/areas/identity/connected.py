@@ -20,9 +20,9 @@ class CreateConnectedAccount(Params, frozen=True, kw_only=True):
     """An account to be connected to yours."""
 
     name: Name | None = None
-    """What it is to be called."""
+    """What it is to be called, in both modes at first."""
     metadata: Metadata = {}
-    """Pairs of your own."""
+    """Pairs of your own, in both modes at first."""
 
 
 class UpdateConnectedAccount(Params, frozen=True, kw_only=True):
@@ -31,9 +31,10 @@ class UpdateConnectedAccount(Params, frozen=True, kw_only=True):
     id: Id
     """The account: a connected one, or your own."""
     name: Name | msgspec.UnsetType | None = msgspec.UNSET
-    """What it is to be called; null takes the name away."""
+    """What it is to be called in the mode of the key; null takes the name away. The other mode
+    keeps the name it has."""
     metadata: Metadata = {}
-    """Pairs to set; an empty string or null removes a pair."""
+    """Pairs to set in the mode of the key; an empty string or null removes a pair."""
 
 
 async def example(example: Example) -> dict[str, object]:
@@ -47,11 +48,16 @@ async def update_example(example: Example) -> dict[str, object]:
     return {"id": account["id"], "name": "Corner Shop Ltd."}
 
 
+def _need_create(needs: Needs, caller: Caller, _: CreateConnectedAccount) -> None:
+    accounts.need_own(needs, caller)
+
+
 @operation(
     Account,
     "POST /accounts",
     scope="accounts:write",
     params=CreateConnectedAccount,
+    needs=_need_create,
     example=example,
 )
 def create(tx: Tx, params: CreateConnectedAccount) -> Account:
@@ -76,10 +82,15 @@ def _need_update(needs: Needs, caller: Caller, params: UpdateConnectedAccount) -
     example=update_example,
 )
 def update(tx: Tx, params: UpdateConnectedAccount) -> Account:
-    """Change the name and the metadata of a connected account, or of your own."""
-    account = tx.lock(Account, params.id, account=params.id)
+    """Change the name and the metadata of a connected account, or of your own.
+
+    In the mode of the key alone: each mode has a name and metadata of its own.
+    """
+    # Whose it is comes first: to compare a stranger's with `If-Match` would say that it is there.
+    account = tx.get(Account, params.id, account=params.id)
     if tx.caller.account not in (account.id, account.parent):
         raise missing(kind_of(Account), params.id)
+    account = tx.lock(Account, params.id, account=params.id)
     fields: dict[str, Any] = {}
     if params.name is not msgspec.UNSET:
         fields["name"] = params.name

@@ -61,7 +61,9 @@ class Balance(
     block_height: int | None = None
     """The block after which this was so; null for what is so now, 0 for before the first block."""
     transaction_count: int
-    """How many transactions moved what is available in it."""
+    """How many transactions changed what is available in it. Setting aside what a scheduled
+    transfer will cost is one, and so is giving it back; the transfer itself, which is paid from
+    what was set aside, is none. All others stand in the list of transactions by this address."""
     first_transaction: Ref[Transaction] | None
     """The first of them; null where there is none."""
     last_transaction: Ref[Transaction] | None

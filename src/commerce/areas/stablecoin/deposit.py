@@ -16,12 +16,39 @@ from commerce.kernel.currency import SSUSD, UNIT
 from commerce.kernel.errors import ApiError
 from commerce.kernel.lifecycle import Lifecycle
 from commerce.kernel.money import Money
+from commerce.ledger.account import NETWORK
+from commerce.ledger.cap import CapReached
 from commerce.resource.example import Example
 from commerce.resource.noun import Noun, Time, noun
 from commerce.resource.operation import Params, operation
-from commerce.resource.parameter import Dollars, Id, Metadata, kept, require_ssusd
+from commerce.resource.parameter import (
+    Dollars,
+    Id,
+    Metadata,
+    kept,
+    require_cents,
+    require_ssusd,
+)
+from commerce.store.table import Column, Table
 
 AMOUNT_MAX = Money(100_000_000 * UNIT[SSUSD], SSUSD)
+
+BANK_PAYMENT = Table(
+    "stablecoin_bank_payment",
+    [
+        Column("account", "text"),
+        Column("livemode", "boolean"),
+        Column("reference", "text"),
+        Column("deposit", "text"),
+    ],
+    key=("account", "livemode", "reference"),
+    rank=301,
+)
+"""The deposit in which each payment to the bank was verified, by the bank's reference.
+
+Live, the network has one bank, and the account is `network`. References of test dollars are made
+up, by everybody from the same examples, so there each account has its own.
+"""
 
 SourceType = Literal["bank_wire", "ach", "treasury"]
 SOURCE_TYPES: tuple[SourceType, ...] = get_args(SourceType)
@@ -53,7 +80,8 @@ class Deposit(Noun, tag="stablecoin_reserve_deposit", frozen=True, kw_only=True)
     type: SourceType
     """How the dollars came."""
     bank_reference: str | None = None
-    """The bank's reference of the payment."""
+    """The bank's reference of the payment, which is verified once: in live mode in one deposit of
+    the whole network, in test mode in one of yours. Spaces and case make no difference."""
     status: Literal["pending", "verified"]
     """Only a verified deposit can be minted against."""
     verified_at: Time | None = None
@@ -64,7 +92,7 @@ class CreateDeposit(Params, frozen=True, kw_only=True):
     """Dollars that were sent to the reserves."""
 
     amount: Dollars
-    """How many dollars, up to 100,000,000.00."""
+    """How many dollars, in whole cents, up to 100,000,000.00."""
     currency: str = SSUSD
     """`ssusd`, if given."""
     type: SourceType = "bank_wire"
@@ -81,7 +109,7 @@ class VerifyDeposit(Params, frozen=True, kw_only=True):
     id: Id
     """The deposit's id."""
     account: Id | None = None
-    """Whose deposit it is, if not your own."""
+    """Whose deposit it is, if not your own. Required in live mode, where it never is."""
 
 
 def require_issuer(account: Account) -> None:
@@ -114,6 +142,7 @@ def create(tx: Tx, params: CreateDeposit) -> Deposit:
     if params.amount > AMOUNT_MAX:
         message = f"A deposit is of at most {AMOUNT_MAX.text} dollars."
         raise ApiError("amount_invalid", message, param="amount")
+    require_cents(params.amount)
     return tx.add(
         Deposit(
             id=tx.new_id("dep"),
@@ -129,12 +158,14 @@ def create(tx: Tx, params: CreateDeposit) -> Deposit:
 
 
 def _need_verify(needs: Needs, caller: Caller, params: VerifyDeposit) -> None:
-    accounts.need_own(needs, caller)
     owner = params.account or caller.account
+    need_operator(needs, caller, owner)
     needs.row(Deposit.__noun__.table.key, (owner, caller.livemode, params.id), lock=True)
     needs.balance(chart.reserves_cash(caller.livemode))
     for type_ in SOURCE_TYPES:
         needs.cap(stablecoin.deposits(caller.livemode, type_))
+    if not caller.livemode:
+        needs.cap(stablecoin.test_dollars(owner))
 
 
 async def verify_example(example: Example) -> dict[str, object]:
@@ -154,35 +185,82 @@ async def verify_example(example: Example) -> dict[str, object]:
 def verify(tx: Tx, params: VerifyDeposit) -> Deposit:
     """Say that the dollars of a deposit are in the bank: from now on it can be minted against.
 
-    In live mode only another account than the issuer, one that operates the reserves, may.
+    In live mode only an account that operates the reserves may, for an issuer that is not of its
+    own line of connected accounts. In test mode an account's deposits are verified up to
+    1,000,000,000.00 a UTC day.
     """
-    owner = params.account or tx.caller.account
-    require_operator(tx, owner)
+    owner = require_operator(tx, params.account)
     deposit = tx.lock(Deposit, params.id, account=owner)
+    tx.require(deposit, "verify")
+    _claim_payment(tx, deposit, owner)
     verified = tx.advance(deposit, "verify", account=owner, verified_at=tx.now)
     book_verified(tx, deposit, account=owner)
     return verified
 
 
+def _claim_payment(tx: Tx, deposit: Deposit, owner: str) -> None:
+    """Take a payment for a deposit; raises `duplicate_reference` where another one has it."""
+    reference = "".join((deposit.bank_reference or "").split()).lower()
+    if not reference:
+        return
+    livemode = tx.caller.livemode
+    row = (NETWORK if livemode else owner, livemode, reference, deposit.id)
+    taken = tx.claim(BANK_PAYMENT, row)
+    if taken is not None:
+        message = f"The payment '{deposit.bank_reference}' was verified in {taken[3]} already."
+        raise ApiError("duplicate_reference", message, param="id")
+
+
 def book_verified(tx: Tx, deposit: Deposit, *, account: str) -> None:
-    """Book the dollars of an account's deposit into the reserves."""
+    """Book the dollars of an account's deposit into the reserves.
+
+    Raises `limit_exceeded` where an account makes too many test dollars in a day: the ledger's
+    integers hold what very many accounts may make, and nobody fills them for the others.
+    """
+    if not tx.caller.livemode:
+        _use_test_dollars(tx, account, deposit.amount)
     booking = stablecoin.deposit_verified(deposit.id, deposit.amount, livemode=tx.caller.livemode)
     tx.found(chart.reserves_unissued(tx.caller.livemode, deposit.id))
     tx.post(booking, account=account)
     tx.use(stablecoin.deposits(tx.caller.livemode, deposit.type), deposit.amount.minor)
 
 
-def require_operator(tx: Tx, owner: str) -> None:
+def _use_test_dollars(tx: Tx, account: str, amount: Money) -> None:
+    try:
+        tx.use(stablecoin.test_dollars(account), amount.minor)
+    except CapReached as reached:
+        most, left = Money(reached.ceiling, SSUSD).text, Money(reached.left, SSUSD).text
+        message = f"An account makes at most {most} test dollars a day; {left} is left."
+        raise ApiError("limit_exceeded", message, param="amount") from None
+
+
+def need_operator(needs: Needs, caller: Caller, owner: str) -> None:
+    """The rows that `require_operator` reads."""
+    accounts.need_own(needs, caller)
+    accounts.need_family(needs, owner, caller.livemode)
+
+
+def require_operator(tx: Tx, named: str | None) -> str:
     """Let only who operates the reserves act on an account's deposits and redemptions.
 
-    In live mode that is never the account itself, not even on behalf of another. Raises
-    `insufficient_permissions`.
+    In live mode the account must be named, and be of another line of connected accounts than the
+    caller: whoever opened an account can make keys of it, so that a line is one party. In test
+    mode an account is its own operator. Gives whose deposits and redemptions they are. Raises
+    `insufficient_permissions`, `parameter_missing`.
     """
-    own = owner in {tx.caller.account, tx.caller.key_owner}
-    if own and not tx.caller.livemode:
-        return
-    if own:
-        message = "In live mode nobody operates the reserves in a matter of its own."
-        raise ApiError("insufficient_permissions", message)
+    caller = tx.caller
+    owner = named or caller.account
+    if not caller.livemode and owner in {caller.account, caller.key_owner}:
+        return owner
     if "reserves_operator" not in accounts.own(tx).capabilities:
         raise ApiError("insufficient_permissions", "This account does not operate the reserves.")
+    if caller.livemode and named is None:
+        message = "In live mode 'account' is required: whose it is, since it is not your own."
+        raise ApiError("parameter_missing", message, param="account")
+    if caller.livemode and accounts.family(tx, owner) == accounts.own(tx).family:
+        message = (
+            "In live mode nobody operates the reserves in a matter of its own, or of an account"
+            " that it is connected with."
+        )
+        raise ApiError("insufficient_permissions", message)
+    return owner

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from commerce.areas.identity import account as accounts
 from commerce.areas.identity import spending
@@ -23,6 +24,7 @@ from commerce.resource.example import Example
 from commerce.resource.noun import HIDDEN, Noun, Part, noun
 from commerce.resource.operation import Params, operation
 from commerce.resource.parameter import (
+    CENT,
     Dollars,
     Id,
     Memo,
@@ -110,8 +112,9 @@ class Issuance(Noun, tag="stablecoin_issuance", frozen=True, kw_only=True):
 class IssuedFrom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which dollars to mint against."""
 
-    type: SourceType = "bank_wire"
-    """How the dollars came, where no deposit is named."""
+    type: SourceType | UnsetType = UNSET
+    """How the dollars came: of a deposit that is named what it says too, `bank_wire` by default
+    where none is."""
     deposit: Id | None = None
     """The verified deposit to mint against."""
     amount: Dollars | None = None
@@ -137,7 +140,9 @@ class CreateIssuance(Params, frozen=True, kw_only=True):
     currency: str = SSUSD
     """`ssusd`, if given."""
     reference_id: Reference
-    """Your reference: the same one with the same terms gives the first issuance again."""
+    """Your reference: the same one with the same terms gives the first issuance again. Terms are
+    the recipient, the amount, the purpose and the source; what else you send is kept from the
+    first time."""
     source: IssuedFrom = IssuedFrom()
     """Which dollars to mint against. Required in live mode, with its `deposit`."""
     compliance: IssueCompliance | None = None
@@ -150,6 +155,10 @@ class CreateIssuance(Params, frozen=True, kw_only=True):
     """Pairs of your own."""
 
 
+def _type(source: IssuedFrom) -> SourceType:
+    return "bank_wire" if source.type is UNSET else source.type
+
+
 def _needs(needs: Needs, caller: Caller, params: CreateIssuance) -> None:
     accounts.need_own(needs, caller)
     spending.need(needs, caller)
@@ -159,7 +168,9 @@ def _needs(needs: Needs, caller: Caller, params: CreateIssuance) -> None:
     needs.cap(stablecoin.supply(caller.livemode))
     if params.source.deposit is None:
         needs.balance(chart.reserves_cash(caller.livemode))
-        needs.cap(stablecoin.deposits(caller.livemode, params.source.type))
+        needs.cap(stablecoin.deposits(caller.livemode, _type(params.source)))
+        if not caller.livemode:
+            needs.cap(stablecoin.test_dollars(caller.account))
     else:
         key = (caller.account, caller.livemode, params.source.deposit)
         needs.row(Deposit.__noun__.table.key, key)
@@ -254,18 +265,28 @@ def _require_amount(params: CreateIssuance) -> None:
 def _same_terms(earlier: Issuance, recipient: str, params: CreateIssuance) -> Issuance:
     """The issuance made under this reference; raises `duplicate_reference` for other terms."""
     named = earlier.source.deposit if earlier.source_named else None
-    before = (earlier.recipient, earlier.amount, earlier.purpose, named)
-    if before != (recipient, params.amount, params.purpose, params.source.deposit):
+    before = (earlier.recipient, earlier.amount, earlier.purpose, named, earlier.source.type)
+    source, type_ = params.source, params.source.type
+    if type_ is UNSET:
+        type_ = _type(source) if source.deposit is None else earlier.source.type
+    if before != (recipient, params.amount, params.purpose, source.deposit, type_):
         message = f"'{params.reference_id}' is the reference of {earlier.id}, on other terms."
         raise ApiError("duplicate_reference", message, param="reference_id")
     return earlier
 
 
 def _deposit(tx: Tx, params: CreateIssuance) -> Deposit:
-    """The verified deposit to mint against; raises `insufficient_reserve_verification`."""
+    """The verified deposit to mint against.
+
+    Raises `parameter_invalid` where it is of another type than the source says, and
+    `insufficient_reserve_verification`.
+    """
     if params.source.deposit is None:
         return _test_deposit(tx, params)
     deposit = tx.get(Deposit, params.source.deposit, param="source.deposit")
+    if params.source.type not in (UNSET, deposit.type):
+        message = f"{deposit.id} is of the type '{deposit.type}'."
+        raise ApiError("parameter_invalid", message, param="source.type")
     if deposit.status != "verified":
         raise _too_little(f"{deposit.id} is not verified yet.")
     left = tx.balance(chart.reserves_unissued(tx.caller.livemode, deposit.id))
@@ -279,7 +300,7 @@ def _too_little(message: str) -> ApiError:
 
 
 def _test_deposit(tx: Tx, params: CreateIssuance) -> Deposit:
-    """Test dollars from nowhere; raises `parameter_missing` in live mode."""
+    """Test dollars from nowhere, in whole cents; raises `parameter_missing` in live mode."""
     if tx.caller.livemode:
         message = "In live mode 'source.deposit' is required."
         raise ApiError("parameter_missing", message, param="source.deposit")
@@ -288,8 +309,8 @@ def _test_deposit(tx: Tx, params: CreateIssuance) -> Deposit:
             id=tx.new_id("dep"),
             livemode=False,
             created=tx.now,
-            amount=params.amount,
-            type=params.source.type,
+            amount=Money(-(-params.amount.minor // CENT) * CENT, SSUSD),
+            type=_type(params.source),
             status="verified",
             verified_at=tx.now,
         )

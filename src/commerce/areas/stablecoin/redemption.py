@@ -28,7 +28,14 @@ from commerce.kernel.money import Money
 from commerce.resource.example import Example
 from commerce.resource.noun import HEX, HIDDEN, Hash, Noun, Time, noun
 from commerce.resource.operation import Params, operation
-from commerce.resource.parameter import Amount, Metadata, Reference, kept, require_ssusd
+from commerce.resource.parameter import (
+    Amount,
+    Metadata,
+    Reference,
+    kept,
+    require_cents,
+    require_ssusd,
+)
 
 AMOUNT_MIN = Money(UNIT[SSUSD], SSUSD)
 HELD_ACCOUNT_NUMBER = "000000000000"
@@ -110,13 +117,15 @@ class CreateRedemption(Params, frozen=True, kw_only=True):
     sender: str | None = None
     """The wallet to burn from: one of your own, your main wallet by default."""
     amount: Amount
-    """How much, at least 1.00; or a coin, `{"denom": "ssusd", "amount": "<millionths>"}`."""
+    """How much, in whole cents, at least 1.00; or a coin, `{"denom": "ssusd", "amount": \
+"<millionths>"}`."""
     currency: str = SSUSD
     """`ssusd`, if given."""
     destination: DestinationDetails
     """The bank account that gets the dollars. Its numbers are kept masked."""
     reference_id: Reference
-    """Your reference: the same one with the same terms gives the first redemption again."""
+    """Your reference: the same one with the same terms gives the first redemption again. Terms are
+    the sender, the amount and the destination; what else you send is kept from the first time."""
     compliance: RedeemCompliance = RedeemCompliance()
     """What you say of the money."""
     metadata: Metadata = {}
@@ -170,6 +179,7 @@ def redeem(tx: Tx, params: CreateRedemption) -> Redemption:
     if params.amount < AMOUNT_MIN:
         message = f"A redemption is of at least {AMOUNT_MIN.text} ssUSD."
         raise ApiError("amount_invalid", message, param="amount")
+    require_cents(params.amount)
     destination = checked(params.destination)
     # The numbers are kept masked, so terms are compared by a keyed hash of them.
     terms = tx.fingerprint(
@@ -224,12 +234,7 @@ def complete(tx: Tx, redemption: Redemption, *, account: str) -> Redemption:
     """The dollars of an account's redemption have been sent."""
     tx.require(redemption, "complete")
     tx.post(
-        stablecoin.completed(
-            redemption.id,
-            redemption.amount,
-            livemode=redemption.livemode,
-            sender=redemption.sender,
-        ),
+        stablecoin.completed(redemption.id, redemption.amount, livemode=redemption.livemode),
         account=account,
     )
     return tx.advance(redemption, "complete", account=account, completed_at=tx.now)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from commerce.areas.identity import account as accounts
 from commerce.areas.identity.account import main_wallet
 from commerce.areas.stablecoin import redemption as redemptions
-from commerce.areas.stablecoin.deposit import require_operator
+from commerce.areas.stablecoin.deposit import need_operator, require_operator
 from commerce.areas.stablecoin.redemption import HELD_ACCOUNT_NUMBER, Redemption, Words
 from commerce.books import chart, stablecoin
 from commerce.engine.caller import Caller
@@ -31,7 +30,7 @@ class SettleRedemption(Params, frozen=True, kw_only=True):
     id: Id
     """The redemption's id."""
     account: Id | None = None
-    """Whose redemption it is, if not your own."""
+    """Whose redemption it is, if not your own. Required in live mode, where it never is."""
 
 
 class FailRedemption(SettleRedemption, frozen=True, kw_only=True):
@@ -44,8 +43,9 @@ class FailRedemption(SettleRedemption, frozen=True, kw_only=True):
 def _need(
     needs: Needs, caller: Caller, params: SettleRedemption | OneRedemption, *, back: bool
 ) -> None:
-    accounts.need_own(needs, caller)
     owner = getattr(params, "account", None) or caller.account
+    if isinstance(params, SettleRedemption):
+        need_operator(needs, caller, owner)
     livemode = caller.livemode
     needs.row(Redemption.__noun__.table.key, (owner, livemode, params.id), lock=True)
     needs.balance(chart.redemptions_payable(livemode))
@@ -109,7 +109,8 @@ def process(tx: Tx, params: SettleRedemption) -> Redemption:
 def complete(tx: Tx, params: SettleRedemption) -> Redemption:
     """Say that the dollars have been sent.
 
-    In live mode only an account that operates the reserves may, for others than itself.
+    In live mode only an account that operates the reserves may, and for none that it is connected
+    with.
     """
     owner, redemption = _operated(tx, params)
     return redemptions.complete(tx, redemption, account=owner)
@@ -126,7 +127,8 @@ def complete(tx: Tx, params: SettleRedemption) -> Redemption:
 def fail(tx: Tx, params: FailRedemption) -> Redemption:
     """Say that the dollars could not be sent: the tokens are minted back to where they were.
 
-    In live mode only an account that operates the reserves may, for others than itself.
+    In live mode only an account that operates the reserves may, and for none that it is connected
+    with.
     """
     owner, redemption = _operated(tx, params)
     return _mint_back(tx, redemption, "fail", owner, failure_reason=params.reason)
@@ -148,8 +150,7 @@ def cancel(tx: Tx, params: OneRedemption) -> Redemption:
 
 def _operated(tx: Tx, params: SettleRedemption) -> tuple[str, Redemption]:
     """An account's redemption, for who may settle it."""
-    owner = params.account or tx.caller.account
-    require_operator(tx, owner)
+    owner = require_operator(tx, params.account)
     return owner, tx.lock(Redemption, params.id, account=owner)
 
 

@@ -73,6 +73,12 @@ class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True)
 
     You read those that you caused, and those by which one of your wallets was paid. Lists may be
     asked for an `address`, and for a `direction`, `in` or `out`, as that address or as you see it.
+
+    `from` and `to` are the wallets whose holdings changed. What moves within one wallet or behind
+    the scenes has neither, and so stands under no address and no direction: `reserve` is dollars
+    that came into the reserves, or what a scheduled transfer will cost, fee included, set aside or
+    given back (its `source` is that transfer); `settlement` is the dollars of a redemption, sent.
+    So what left an address is the sum over `direction=out`, with the fees of its transfers.
     """
 
     shelf: ClassVar[Shelf]
@@ -85,13 +91,13 @@ class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True)
     source: Annotated[str, SOURCE]
     """The object that caused it."""
     amount: Money
-    """How much moved, fees apart."""
+    """How much moved, fees apart; of what is set aside for a transfer, its fee included."""
     currency: str = SSUSD
     """Always `ssusd`."""
     sender: str | None = msgspec.field(default=None, name="from")
-    """The address it came from; null for what was minted."""
+    """The address it left; null where none did, as for what was minted."""
     recipient: str | None = msgspec.field(default=None, name="to")
-    """The address it went to; null for what was burned."""
+    """The address it came to; null where it came to none, as for what was burned."""
     status: Literal["confirmed"] = "confirmed"
     """A transaction that exists is confirmed."""
     postings: Annotated[msgspec.Raw, HIDDEN]

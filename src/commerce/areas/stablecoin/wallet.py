@@ -10,7 +10,7 @@ from commerce.engine.tx import Tx
 from commerce.kernel import address as addresses
 from commerce.kernel.errors import ApiError
 from commerce.ledger.account import NETWORK, LedgerAccount
-from commerce.ledger.directory import Address
+from commerce.ledger.directory import ADDRESS, Address
 
 
 def own(tx: Tx, account: Account, text: str | None, *, param: str) -> Address:
@@ -28,8 +28,23 @@ def own(tx: Tx, account: Account, text: str | None, *, param: str) -> Address:
 
 
 def any_of(tx: Tx, text: str, *, param: str) -> Address:
-    """The wallet at an address, anybody's; raises `invalid_recipient`."""
-    return tx.address(addresses.check(text, livemode=tx.caller.livemode, param=param))
+    """The wallet at an address, anybody's.
+
+    Raises `invalid_recipient`, for an address of somebody's here in the other mode as well: as an
+    external wallet of this mode it would take money that nobody could ever send again.
+    """
+    livemode = tx.caller.livemode
+    wallet = tx.address(addresses.check(text, livemode=livemode, param=param))
+    if wallet.account is None and _is_of_other_mode(tx, wallet):
+        here, there = ("live", "test") if livemode else ("test", "live")
+        message = f"'{param}' is an address of {there} mode, but a {here} mode key was used."
+        raise ApiError("invalid_recipient", message, param=param)
+    return wallet
+
+
+def _is_of_other_mode(tx: Tx, wallet: Address) -> bool:
+    row = tx.read(ADDRESS.key, (not wallet.livemode, wallet.address))
+    return row is not None and Address.of(row).account is not None
 
 
 def refuse_blocked(*wallets: Address) -> None:
@@ -50,10 +65,15 @@ def locked(wallet: Address) -> LedgerAccount:
 
 
 def need(needs: Needs, caller: Caller, text: str) -> None:
-    """A wallet and what is available in it; nothing for what is no address."""
+    """A wallet and what is available in it; nothing for what is no address.
+
+    One that nobody here is known to own is looked for in the other mode, too.
+    """
     address = addresses.canonical_form(text)
     if address is not None:
         owner = needs.address(caller.livemode, address)
+        if owner == NETWORK:
+            needs.row(ADDRESS.key, (not caller.livemode, address))
         needs.balance(chart.available(owner, caller.livemode, address))
 
 

@@ -24,11 +24,19 @@ from commerce.resource.registry import Endpoint
 from commerce.resource.shelf import shelf_of
 
 _TEXT: dict[str, Any] = {"type": "string", "maxLength": TEXT_LENGTH_MAX}
+_UNIX = {"type": "integer", "description": "Unix seconds."}
 _TIME: dict[str, Any] = {
     "anyOf": [
-        {"type": "integer", "description": "Unix seconds."},
-        {"type": "string", "description": "An ISO 8601 date, or a date-time with an offset."},
+        _UNIX,
+        {
+            "type": "string",
+            "description": "An ISO 8601 date, which stands for all of that day in UTC, or a"
+            " date-time with an offset.",
+        },
     ]
+}
+_INSTANT: dict[str, Any] = {
+    "anyOf": [_UNIX, {"type": "string", "description": "An ISO 8601 date-time with an offset."}]
 }
 _WORDS = {"gt": "above", "gte": "at least", "lt": "below", "lte": "at most"}
 _METADATA: dict[str, Any] = {
@@ -178,7 +186,7 @@ def _asked(name: str, words: str, schema: dict[str, Any]) -> dict[str, Any]:
 def _filters(spec: Spec, name: str) -> list[dict[str, Any]]:
     """A filter as it may be written: `status=`, `status[]=`, `created[gte]=`."""
     schema = _schema(spec, spec.field_of.get(name, name))
-    any_of = {"type": "array", "items": schema}
+    any_of = {"type": "array", "items": _INSTANT if schema is _TIME else schema}
     found = [
         _asked(name, f"Only objects whose `{name}` is this.", schema),
         _asked(f"{name}[]", f"Only objects whose `{name}` is one of these.", any_of),
