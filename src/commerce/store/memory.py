@@ -103,7 +103,10 @@ class Memory:
 
     def rows(self, table: Table) -> _Rows:
         """The committed rows of a table."""
-        return self._tables.setdefault(table, _Rows(table))
+        rows = self._tables.get(table)
+        if rows is None:
+            rows = self._tables[table] = _Rows(table)
+        return rows
 
     async def session(self) -> MemorySession:
         """Open a session on the lowest free lane."""
@@ -216,7 +219,8 @@ class MemorySession:
     def __init__(self, store: Memory, lane: int) -> None:
         self.lane = lane
         self._store = store
-        self.waits_for: MemorySession | None = None
+        self._awaited: tuple[MemorySession, asyncio.Event] | None = None
+        """Whose transaction is waited for, and what tells of its end."""
         self._start(_NO_TRANSACTION)
 
     def _start(self, xid: int) -> None:
@@ -258,18 +262,28 @@ class MemorySession:
         self._locks.add((index, key))
 
     async def _wait_for(self, other: MemorySession) -> None:
-        last = other
-        while last.waits_for is not None:
+        last: MemorySession | None = other
+        while last is not None and last is not self:
             last = last.waits_for
         if last is self:
             raise Conflict("deadlock")
-        self.waits_for = other
+        self._awaited = (other, other._ended)
         try:
             await asyncio.wait_for(other._ended.wait(), self._store.lock_timeout_seconds)
         except TimeoutError:
             raise LockTimeout("a lock was not given in time") from None
         finally:
-            self.waits_for = None
+            self._awaited = None
+
+    @property
+    def waits_for(self) -> MemorySession | None:
+        """Whose transaction is waited for; one that has ended is not, though it was not noticed.
+
+        Its session may have begun another by then, which is waited for by nobody.
+        """
+        if self._awaited is None or self._awaited[1].is_set():
+            return None
+        return self._awaited[0]
 
     def _at(self, index: Index, key: Key) -> Row | None:
         """A row as this transaction sees it: committed, or its own."""
@@ -314,9 +328,12 @@ class MemorySession:
 
     async def _insert(self, table: Table, row: Row) -> None:
         for index in (table.key, *table.unique.values()):
-            if None not in index.of(row):
-                await self._lock(index, index.of(row))
-                if self._at(index, index.of(row)) is not None:
+            key = index.of(row)
+            if None not in key:
+                # Who has only locked a row that is there is not waited for: the key is taken.
+                if self._at(index, key) is None:
+                    await self._lock(index, key)
+                if self._at(index, key) is not None:
                     raise Duplicate(table.name)
         self._put(table, row)
 

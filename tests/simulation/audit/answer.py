@@ -1,0 +1,196 @@
+"""Answers: what was committed is what is answered, the same to everyone who asks again."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tests.simulation.audit.effect import Effects, verb
+from tests.simulation.audit.facts import Asked, Disagreement, Facts, Row, agree, millionths
+from tests.simulation.audit.refusal import Refusals
+from tests.simulation.process import Reply
+
+KEPT_SECONDS = 86_400
+REMEMBERED = frozenset(
+    {
+        "state_invalid",
+        "insufficient_funds",
+        "limit_exceeded",
+        "insufficient_reserve_verification",
+        "sanctioned_party",
+        "duplicate_reference",
+    }
+)
+"""Refusals that were decided against state, of those that a world meets."""
+Key = tuple[str, bool, str]
+
+
+class Memory:
+    """One answer that is remembered."""
+
+    __slots__ = ("asked", "body", "created", "forgotten", "object_id", "status")
+
+    def __init__(self, row: Row, asked: Asked | None, body: str | None) -> None:
+        self.status: int = row["status"]
+        self.body = None if body is None else body.encode()
+        """None while it is sealed, and nobody was told it."""
+        self.created: int = row["created"]
+        self.object_id: str | None = row["object_id"]
+        self.asked = asked
+        self.forgotten: int | None = None
+        """The number of commits when it was forgotten."""
+
+
+class Answers:
+    """What was answered, and what is remembered of it."""
+
+    def __init__(self, facts: Facts, effects: Effects, refusals: Refusals) -> None:
+        self._facts = facts
+        self._effects = effects
+        self._refusals = refusals
+        self._kept: defaultdict[Key, list[Memory]] = defaultdict(list)
+        self.latest: Callable[[], int] = lambda: 0
+        """The latest time that any clock here has ever shown."""
+        self.disturbed = False
+        """Something was made to fail, so that being unavailable is to be expected."""
+
+    def commit(self, rows: dict[str, list[Row]]) -> None:
+        """Take in what is remembered from now on. Raises `Disagreement`."""
+        events = {event["id"]: event for event in rows.get("event", ())}
+        asks: dict[Key, Asked] = {}
+        for event in events.values():
+            asked = self._effects.asks.get(event["request_id"])
+            if asked is not None and asked.key is not None:
+                asks[asked.account, asked.livemode, asked.key] = asked
+        for row in rows.get("answer", ()):
+            key = (row["account"], row["livemode"], row["idempotency_key"])
+            kept = self._kept[key]
+            agree(not kept or kept[-1].forgotten is not None, f"{key} is answered twice")
+            body = row["body"]
+            if row["event"] is not None:
+                agree(row["event"] in events, f"{key}: its event is of another transaction")
+                body = events[row["event"]]["data_object"]
+            asked = asks.pop(key, None)
+            quiet = row["status"] in {200, 402, 403, 409, 400}
+            agree(asked is not None or quiet, f"{key}: {row['status']}, and nothing was done")
+            agree(asked is None or row["status"] < 300, f"{key}: refused, and it was done")
+            kept.append(Memory(row, asked, body))
+        agree(not asks, f"done, and the answer is not remembered: {list(asks)}")
+
+    def forgotten(self, keys: Sequence[Key]) -> None:
+        """Answers are forgotten, a day after they were given at the earliest."""
+        for key in keys:
+            memory = self._kept[key][-1]
+            age = self.latest() - memory.created
+            agree(age >= KEPT_SECONDS, f"{key} was forgotten after {age} seconds")
+            memory.forgotten = self._facts.seq
+
+    def check(self, asked: Asked, reply: Reply) -> None:
+        """See that an answer is right. Raises `Disagreement`."""
+        status = reply.status
+        agree(status != 500, f"{asked.id} failed: {reply.body.decode()}")
+        if asked.method == "GET":
+            self._look(asked, reply)
+            return
+        code = None if status < 400 else json.loads(reply.body)["error"]["code"]
+        if code in {"unavailable", "idempotency_key_in_use"}:
+            agree(self.disturbed, f"{asked.id} was answered '{code}' in quiet times")
+            return
+        memory = self._memory(asked)
+        if code == "idempotency_key_reused":
+            agree(asked.id not in self._effects.done, f"{asked.id} was refused, and done")
+            other = memory is not None and (memory.asked or asked).same != asked.same
+            agree(
+                other or (memory is not None and memory.asked is None), f"{asked.id} used no key"
+            )
+            return
+        if code is None or code in REMEMBERED:
+            self._remembered(asked, reply, memory)
+        if code is None:
+            self._done(asked, reply)
+        else:
+            self._refused(asked, reply)
+
+    def _memory(self, asked: Asked) -> Memory | None:
+        """What is remembered under a request's key, or was when it was asked."""
+        if asked.key is None:
+            return None
+        kept = self._kept.get((asked.account, asked.livemode, asked.key))
+        if not kept or (kept[-1].forgotten is not None and kept[-1].forgotten < asked.seq):
+            return None
+        return kept[-1]
+
+    def _remembered(self, asked: Asked, reply: Reply, memory: Memory | None) -> None:
+        """An answer under a key is the one that is remembered, byte for byte."""
+        if asked.key is None:
+            agree(not reply.replayed, f"{asked.id} has no key, and is answered what was before")
+            return
+        if memory is None:
+            raise Disagreement(f"{asked.id} was answered, and nothing is remembered")
+        if memory.body is None:
+            memory.body = reply.body
+        found, kept = (reply.status, reply.body), (memory.status, memory.body)
+        agree(found == kept, f"{asked.id}: answered {found}, remembered {kept}")
+        if memory.asked is None:
+            memory.asked = asked
+        agree(memory.asked.same == asked.same, f"{asked.id} got the answer to another request")
+
+    def _done(self, asked: Asked, reply: Reply) -> None:
+        """What was answered for as done has been done, by this request if it was the first."""
+        done = self._effects.done.get(asked.id)
+        if reply.replayed:
+            agree(done is None, f"{asked.id} was done, and answered as if it had been before")
+            return
+        body: dict[str, Any] = json.loads(reply.body)
+        if done is None:
+            self._undone(asked, reply, body)
+            return
+        if body["object"] == "stablecoin_batch_transfer":
+            rows = {row["id"]: row for row in body["transfers"]}
+            told = {id_: json.loads(text) for id_, text in done.items()}
+            agree(rows == told, f"{asked.id}: its rows are not what was made")
+            total = sum(millionths(row["amount"]) for row in rows.values())
+            agree(millionths(body["total_amount"]) == total, f"{asked.id}: {body['total_amount']}")
+            fees = millionths(body["fees"]["network_fee"])
+            agree(fees == 10_000 * len(rows), f"{asked.id}: fees of {fees}")
+            last = body["transfers"][-1]
+            agree(body["balance_after"] == last["balance_after"], f"{asked.id}: of its last row")
+            return
+        if "secret" in body:
+            agree(body["secret"] is not None or verb(asked)[0] == "revoke", f"{asked.id}: no key")
+            body["secret"] = None
+            agree(body == json.loads(done[body["id"]]), f"{asked.id}: {body}")
+            return
+        agree(body["id"] in done, f"{asked.id}: answered {body['id']}, and made {list(done)}")
+        agree(reply.body == done[body["id"]].encode(), f"{asked.id}: not what its event tells")
+
+    def _undone(self, asked: Asked, reply: Reply, body: dict[str, Any]) -> None:
+        """Nothing was done: it had been before, under the same reference, or was so already."""
+        agree(reply.status == 200, f"{asked.id}: {reply.status}, and nothing was done")
+        name, _ = verb(asked)
+        if name in {"issue", "redeem"}:
+            agree(self._effects.referred(asked) == body["id"], f"{asked.id}: {body['id']}")
+            return
+        agree(name == "revoke", f"{asked.id}: answered, and nothing was done")
+        agree(body["status"] == "revoked", f"{asked.id}: {body['status']}")
+
+    def _refused(self, asked: Asked, reply: Reply) -> None:
+        agree(asked.id not in self._effects.done, f"{asked.id} was refused, and done")
+        error = json.loads(reply.body)["error"]
+        if error["request_id"] == asked.id:
+            self._refusals.check(asked, error)
+
+    def _look(self, asked: Asked, reply: Reply) -> None:
+        """A balance that was read is one that there was."""
+        if reply.status == 503:
+            agree(self.disturbed, f"{asked.id} was unavailable in quiet times")
+            return
+        agree(reply.status == 200, f"{asked.id}: {reply.body.decode()}")
+        body = json.loads(reply.body)
+        balances = {name: millionths(text) for name, text in body["balances"].items()}
+        had = self._facts.available[asked.livemode, body["address"]].since(asked.seq)
+        agree(balances["available"] in had, f"{asked.id}: {balances} of {had}")
+        parts = balances["available"] + balances["pending"] + balances["locked"]
+        agree(balances["total"] == parts, f"{asked.id}: {balances} do not add up")
