@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,7 @@ class WatchedSession(MemorySession):
 
     def __init__(self, store: WatchedMemory, lane: int) -> None:
         super().__init__(store, lane)
+        self._dead = False
         self._watched = store
         self._last: tuple[Any, ...] = ()
         self._loading = False
@@ -101,6 +103,11 @@ class WatchedSession(MemorySession):
                 self._watched.witness.object(f"{index.table.name} {key} is locked out of order")
             self._last = place
         await super()._lock(index, key)
+        if self._dead:
+            # It was given to nobody: whoever waited has died, and has not noticed yet.
+            self._locks.discard((index, key))
+            del self._watched.locks[index, key]
+            raise asyncio.CancelledError
 
     async def _update(self, table: Table, row: Row) -> None:
         key = table.key.of(row)
@@ -110,8 +117,6 @@ class WatchedSession(MemorySession):
 
     def die(self) -> None:
         """Lose the connection: what was not committed is undone, and the lane is free again."""
+        self._dead = True
         self._end(kept=False)
         self._watched.lanes.discard(self.lane)
-
-
-Interrupt = Callable[[str], Any]

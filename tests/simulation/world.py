@@ -42,7 +42,7 @@ class World:
         self.auditor = Auditor()
         self.store = WatchedMemory(self.auditor)
         self.store.interrupt = self._interrupt
-        self.auditor.answers.latest = lambda: self._latest_ms // 1000
+        self.auditor.refusals.latest = lambda: self._latest_ms // 1000
         self.told: list[str] = []
         """What happened, for whoever reads it."""
         self.operations = 0

@@ -228,6 +228,8 @@ class MemorySession:
         self._locks: set[tuple[Index, Key]] = set()
         self._ended = asyncio.Event()
         self.changes: defaultdict[Table, dict[Key, Row]] = defaultdict(dict)
+        self._unique: defaultdict[Index, dict[Key, Key]] = defaultdict(dict)
+        """The keys of the changed rows, by what is unique of them."""
         self._announcements: list[str] = []
 
     async def begin(self) -> None:
@@ -293,7 +295,8 @@ class MemorySession:
             return changes.get(key, row)
         if row is not None:
             return changes.get(index.table.key.of(row), row)
-        return next((own for own in changes.values() if index.of(own) == key), None)
+        own = self._unique[index].get(key) if index in self._unique else None
+        return None if own is None else changes[own]
 
     async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
         """Rows by their keys, unlocked."""
@@ -331,9 +334,11 @@ class MemorySession:
             key = index.of(row)
             if None not in key:
                 # Who has only locked a row that is there is not waited for: the key is taken.
-                if self._at(index, key) is None:
-                    await self._lock(index, key)
                 if self._at(index, key) is not None:
+                    raise Duplicate(table.name)
+                waits = (index, key) in self._store.locks
+                await self._lock(index, key)
+                if waits and self._at(index, key) is not None:
                     raise Duplicate(table.name)
         self._put(table, row)
 
@@ -348,7 +353,10 @@ class MemorySession:
         for column, value in zip(table.columns, row, strict=True):
             if value is None and not column.nullable:
                 raise WriteRefused(f"{table.name}.{column.name} may not be NULL")
-        self.changes[table][table.key.of(row)] = row
+        key = table.key.of(row)
+        self.changes[table][key] = row
+        for index in table.unique.values():
+            self._unique[index][index.of(row)] = key
 
     async def commit(self) -> None:
         """Commit."""

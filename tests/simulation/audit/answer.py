@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tests.simulation.audit.effect import Effects, verb
@@ -51,8 +51,6 @@ class Answers:
         self._effects = effects
         self._refusals = refusals
         self._kept: defaultdict[Key, list[Memory]] = defaultdict(list)
-        self.latest: Callable[[], int] = lambda: 0
-        """The latest time that any clock here has ever shown."""
         self.disturbed = False
         """Something was made to fail, so that being unavailable is to be expected."""
 
@@ -83,7 +81,7 @@ class Answers:
         """Answers are forgotten, a day after they were given at the earliest."""
         for key in keys:
             memory = self._kept[key][-1]
-            age = self.latest() - memory.created
+            age = self._refusals.latest() - memory.created
             agree(age >= KEPT_SECONDS, f"{key} was forgotten after {age} seconds")
             memory.forgotten = self._facts.seq
 

@@ -34,8 +34,8 @@ class Auditor(Witness):
         self._nouns = Nouns(self.facts, self.books)
         self._limits = Limits(self.facts, self.books)
         self._effects = Effects(self.facts, self._limits)
-        refusals = Refusals(self.facts, self._limits, self._effects)
-        self.answers = Answers(self.facts, self._effects, refusals)
+        self.refusals = Refusals(self.facts, self._limits, self._effects)
+        self.answers = Answers(self.facts, self._effects, self.refusals)
 
     @contextmanager
     def _looking(self) -> Iterator[None]:

@@ -146,7 +146,8 @@ class Effects:
     def _deposit(self, asked: Asked, events: Events, _: str) -> None:
         (event,) = events
         body = asked.body or {}
-        agree(event["body"]["amount"] == body["amount"], f"{asked.id}: {event['body']}")
+        found = millionths(event["body"]["amount"])
+        agree(found == millionths(body["amount"]), f"{asked.id}: {event['body']}")
         capable = "stablecoin_issuance" in self._facts.capabilities[asked.account]
         agree(capable, f"{asked.account} may not pay in")
 

@@ -30,6 +30,8 @@ class Refusals:
         self._facts = facts
         self._limits = limits
         self._effects = effects
+        self.latest: Callable[[], int] = lambda: 0
+        """The latest time that any clock here has ever shown, Unix seconds."""
 
     def check(self, asked: Asked, error: dict[str, Any]) -> None:
         """See that a request was refused for a reason. Raises `Disagreement`."""
@@ -105,7 +107,7 @@ class Refusals:
         rests = set()
         for used in self._limits.history(meter).since(asked.seq):
             rests.add(max(most - getattr(used, field), 0))
-            if field != "total" and used.day != utc_day(asked.now):
+            if field != "total" and used.day < utc_day(self.latest()):
                 rests.add(most)
         return rests
 
