@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.simulation.audit.facts import Asked
 from tests.simulation.process import Process, Reply
@@ -17,6 +17,33 @@ if TYPE_CHECKING:
 ATTEMPTS_MAX = 8
 PAUSE_SECONDS = 0.05
 RETRIED = (b"unavailable", b"idempotency_key_in_use")
+
+
+class Told(NamedTuple):
+    """An answer, as it is told in a story."""
+
+    step: int
+    id: str
+    process: int
+    reply: Reply | None
+
+    def __str__(self) -> str:
+        return f"      {self.step} {self.id} on p{self.process}: {self._shown()}"
+
+    def _shown(self) -> str:
+        """The answer in a few words, without what is secret in it."""
+        reply = self.reply
+        if reply is None:
+            return "no answer"
+        if reply.status == 500:
+            return reply.body.decode()
+        body: dict[str, Any] = json.loads(reply.body)
+        again = " again" if reply.replayed else ""
+        error = body.get("error")
+        if error is not None:
+            return f"{reply.status} {error['code']}: {error['message']}{again}"
+        status = body.get("status", "")
+        return f"{reply.status} {body.get('object')} {body.get('id')} {status}{again}"
 
 
 class Client:
@@ -77,8 +104,7 @@ class Client:
             if self._lost:
                 self._lost -= 1
                 reply = None
-        shown = "no answer" if reply is None else f"{reply.status} {_shown(reply)}"
-        world.tell(f"      {self.step.number} {id_} on p{process.number}: {shown}")
+        world.told.append(Told(self.step.number, id_, process.number, reply))
         again = reply is None or (
             reply.status in {503, 409} and any(code in reply.body for code in RETRIED)
         )
@@ -100,13 +126,3 @@ class Client:
             return None
         id_: str | None = json.loads(self.reply.body).get("id")
         return id_
-
-
-def _shown(reply: Reply) -> str:
-    """An answer in a few words, without what is secret in it."""
-    body: dict[str, Any] = json.loads(reply.body) if reply.status != 500 else {}
-    error = body.get("error")
-    again = " again" if reply.replayed else ""
-    if error is not None:
-        return f"{error['code']}: {error['message']}{again}"
-    return f"{body.get('object')} {body.get('id')} {body.get('status', '')}{again}"

@@ -43,11 +43,12 @@ class World:
         self.store = WatchedMemory(self.auditor)
         self.store.interrupt = self._interrupt
         self.auditor.refusals.latest = lambda: self._latest_ms // 1000
-        self.told: list[str] = []
-        """What happened, for whoever reads it."""
+        self.told: list[object] = []
+        """What happened, for whoever reads it: each prints as a line."""
         self.operations = 0
         self.accounts: list[str] = []
         self.clients: dict[int, Client] = {}
+        self._loop = asyncio.get_running_loop()
         self._rng = Random(story.weather)
         self._secrets: dict[tuple[str, bool], str] = {}
         self._base_ms = self._latest_ms = BEGINS_MS
@@ -60,14 +61,13 @@ class World:
     # Time
 
     def _now_ms(self, number: int) -> int:
-        seconds = asyncio.get_running_loop().time()
-        now = self._base_ms + self._skews[number] + round(seconds * 1000)
+        now = self._base_ms + self._skews[number] + round(self._loop.time() * 1000)
         self._latest_ms = max(self._latest_ms, now)
         return now
 
     def now(self) -> int:
         """The time that clients have, Unix seconds."""
-        return (self._base_ms + round(asyncio.get_running_loop().time() * 1000)) // 1000
+        return (self._base_ms + round(self._loop.time() * 1000)) // 1000
 
     # Processes
 
@@ -106,7 +106,7 @@ class World:
 
     async def _fail(self, process: Process, step: str, fault: Fault) -> None:
         self.auditor.answers.disturbed = True
-        self.tell(f"      p{process.number} {fault.what} before '{step}'")
+        self.told.append(f"      p{process.number} {fault.what} before '{step}'")
         if fault.what == "dies":
             self.crash(process)
             raise asyncio.CancelledError
@@ -122,10 +122,6 @@ class World:
             raise StoreUnavailable("the connection was lost")
 
     # Clients
-
-    def tell(self, line: str) -> None:
-        """Write down what happened."""
-        self.told.append(line)
 
     def request_id(self) -> str:
         """The id of another request."""
@@ -178,7 +174,7 @@ class World:
         for step in self.story.steps:
             if self.auditor.findings:
                 return self
-            self.tell(str(step))
+            self.told.append(step)
             await self._take(step)
         await self._rest()
         return self

@@ -295,8 +295,10 @@ class MemorySession:
             return changes.get(key, row)
         if row is not None:
             return changes.get(index.table.key.of(row), row)
-        own = self._unique[index].get(key) if index in self._unique else None
-        return None if own is None else changes[own]
+        if index in self._unique:
+            own = self._unique[index].get(key)
+            return None if own is None else changes[own]
+        return next((own for own in changes.values() if index.of(own) == key), None)
 
     async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
         """Rows by their keys, unlocked."""
