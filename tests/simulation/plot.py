@@ -76,10 +76,10 @@ def story(seed: int) -> Story:
     plot = _Plot(rng, accounts, processes)
     _endow(plot)
     calm = rng.random() < 0.2
-    for _ in range(rng.randint(8, 20)):
+    for _ in range(rng.randint(6, 14)):
         if not calm:
             _trouble(plot)
-        for _ in range(rng.choice((1, 4, 10, 24))):
+        for _ in range(rng.choice((1, 6, 16, 40))):
             _ask(plot)
         _pause(plot)
     weather = rng.getrandbits(64)
