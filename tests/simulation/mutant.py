@@ -156,8 +156,8 @@ def blocked_wallets_are_paid(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transfer, "_refuse_blocked", lambda *_: None)
 
 
-def a_returned_redemption_pays_another(patch: pytest.MonkeyPatch) -> None:
-    """The dollars are said to be sent from the reserves twice, by a wrong account."""
+def a_redemption_is_owed_to_nobody(patch: pytest.MonkeyPatch) -> None:
+    """What is burned is said to be paid at once, and is still to be paid."""
 
     def burned(made: str, amount: Money, *, wallet: Any, sender: str) -> Any:
         cash = chart.reserves_cash(wallet.livemode)
@@ -188,9 +188,7 @@ def a_refused_overlay_is_kept(patch: pytest.MonkeyPatch) -> None:
 
     def verb(self: Batch, work: Any, working: WorkingSet, now: int) -> Any:
         overlay = Overlay(working)
-        view = Tx(
-            overlay, work.command.caller, now=now, means=self.means, lane=self.session.lane
-        )
+        view = Tx(overlay, work.command.caller, now=now, means=self.means, lane=self.session.lane)
         try:
             answer = work.command.run(view)
         except ApiError as error:
@@ -303,7 +301,9 @@ def an_answer_is_made_anew(patch: pytest.MonkeyPatch) -> None:
     bodies = Engine._bodies
 
     async def spaced(self: Engine, found: Any) -> Any:
-        return {key: body.replace(b'":', b'": ', 1) for key, body in (await bodies(self, found)).items()}
+        return {
+            key: body.replace(b'":', b'": ', 1) for key, body in (await bodies(self, found)).items()
+        }
 
     patch.setattr(Engine, "_bodies", spaced)
 
@@ -328,5 +328,31 @@ def recipients_are_not_told(patch: pytest.MonkeyPatch) -> None:
 
 
 SEEDS: dict[Patch, int] = {
+    a_cap_is_not_checked: 4,
+    a_slow_clock_begins_the_day_anew: 2,
+    a_floor_is_not_guarded: 0,
+    a_posting_is_on_the_wrong_side: 0,
+    the_fee_is_not_taken: 0,
+    the_balance_after_is_wrong: 0,
+    the_supply_is_not_lowered: 0,
+    a_cancelled_transfer_stays_locked: 0,
+    a_scheduled_transfer_is_made_twice: 0,
+    a_key_is_not_metered: 0,
+    blocked_wallets_are_paid: 4,
+    a_redemption_is_owed_to_nobody: 0,
+    an_overlay_is_lost: 0,
+    a_refused_overlay_is_kept: 0,
+    locks_are_taken_in_any_order: 1,
+    balances_are_not_locked: 0,
+    answers_are_kept_outside_the_commit: 0,
+    who_asks_is_answered_before_the_commit: 0,
+    an_unknown_commit_is_run_again: 7,
+    an_unknown_commit_is_taken_for_kept: 9,
+    a_lost_commit_is_swallowed: 15,
+    fingerprints_are_not_compared: 0,
+    an_answer_is_made_anew: 0,
+    answers_are_forgotten_early: 21,
+    the_sequence_is_not_advanced: 0,
+    recipients_are_not_told: 0,
 }
 """Each mutant, and a seed whose story shows what is wrong with it."""

@@ -157,9 +157,7 @@ def _transfer(plot: _Plot, livemode: bool) -> Step:
 def _batch(plot: _Plot, livemode: bool) -> Step:
     rng = plot.rng
     account = plot.customer()
-    rows = [
-        (plot.recipient(account), plot.amount()) for _ in range(rng.choice((1, 2, 3, 5, 12)))
-    ]
+    rows = [(plot.recipient(account), plot.amount()) for _ in range(rng.choice((1, 2, 3, 5, 12)))]
     given: dict[str, Any] = {"rows": rows}
     if rng.random() < 0.2:
         given["seconds"] = rng.choice((1, 5, 60))
@@ -311,7 +309,7 @@ FAULTS: tuple[tuple[str, str], ...] = (
     *((at, why) for at in ("load", "write") for why in ("conflict", "timeout")),
     ("read", "lost"),
     ("forget", "lost"),
-    ("outcome", "lost"),
+    *(("outcome", "lost"),) * 3,
     ("session", "lost"),
 )
 """What may go wrong before which step of the store."""
@@ -325,9 +323,16 @@ def _trouble(plot: _Plot) -> None:
         given: dict[str, Any] = {"at": where, "what": what, "nth": rng.choice((1, 1, 2, 4))}
         if what == "stalls":
             given["seconds"] = rng.choice((0.01, 1, 7))
+        if where == "session":
+            # One is opened where the last was lost.
+            plot.add("fault", process=0, at="begin", what="lost", nth=1)
+            given |= {"process": 0, "nth": 1}
+        fault = plot.add("fault", **given)
         if where == "outcome":
-            given["times"] = rng.choice((1, 3, 50))
-        plot.add("fault", **given)
+            # It is asked about where a COMMIT is lost.
+            plot.steps[-1] = fault._replace(args={**given, "times": rng.choice((1, 50))})
+            at = rng.choice(("commit", "committed"))
+            plot.add("fault", process=fault.process, at=at, what="lost", nth=rng.choice((1, 2)))
     if rng.random() < 0.1:
         plot.add("crash")
     if rng.random() < 0.1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from random import Random
 from typing import Any
@@ -20,7 +20,7 @@ from tests.simulation import loop
 from tests.simulation.audit.auditor import Auditor
 from tests.simulation.client import Client
 from tests.simulation.fault import Fault
-from tests.simulation.process import Process
+from tests.simulation.process import Process, Verb
 from tests.simulation.request import ask
 from tests.simulation.story import WORLDLY, Step, Story
 from tests.simulation.store import RUNNING, WatchedMemory
@@ -56,6 +56,8 @@ class World:
         self._busy = 0
         self._idle = asyncio.Event()
         self._requests = 0
+        self.ever: list[Process] = []
+        """All processes that there were."""
         self.processes = [self._start(number) for number in range(story.processes)]
 
     # Time
@@ -72,7 +74,7 @@ class World:
     # Processes
 
     def _start(self, number: int) -> Process:
-        return Process(
+        process = Process(
             number,
             self.store,
             lambda: self._now_ms(number),
@@ -80,6 +82,8 @@ class World:
             lanes=self.story.lanes,
             weight_max=self.story.weight_max,
         )
+        self.ever.append(process)
+        return process
 
     def crash(self, process: Process) -> None:
         """End a process at once, and start another in its place."""
@@ -246,30 +250,39 @@ class World:
         args = step.args
         whom = self.accounts[args["whom"]]
         params: Any
+        verb: Verb
         if step.kind == "block":
             address = main_wallet(whom, step.livemode)
             params = account.BlockAddress(address=address, blocked=args["blocked"])
-            doing = process.operate(account.block, params, "", livemode=step.livemode)
+            verb, acting = account.block, ""
         else:
             params = account.UpdateAccount(account=whom, verification=args["level"])
-            doing = process.operate(account.update, params, whom, livemode=step.livemode)
-        self._background(process, doing)
+            verb, acting = account.update, whom
+
+        async def operate() -> None:
+            await process.operate(verb, params, acting, livemode=step.livemode)
+
+        self._background(process, operate)
 
     def _work(self, process: Process) -> None:
         async def turn() -> None:
             with self.auditor.turning():
                 self.operations += await process.worker.turn()
 
-        self._background(process, turn())
+        self._background(process, turn)
 
-    def _background(self, process: Process, doing: Any) -> None:
+    def _background(self, process: Process, doing: Callable[[], Awaitable[None]]) -> None:
         async def done() -> None:
             with suppress(ApiError, StoreUnavailable):
-                await doing
+                await doing()
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self.auditor.object(f"what nobody waits for has failed: {error!r}")
+            self.done()
 
         self.busy()
-        task = process.spawn(done())
-        task.add_done_callback(lambda _: self.done())
+        process.spawn(done()).add_done_callback(ended)
 
     # The end
 
@@ -332,6 +345,9 @@ def _silence() -> Iterator[None]:
 def play(story: Story) -> World:
     """Play a story; the world that is given back knows what was wrong."""
     world: list[World] = []
+    for noun in (account.Account, api_key.ApiKey):
+        # What is remembered as it was read is of another world, where ids are the same.
+        noun.__noun__._read.clear()
 
     async def begin() -> None:
         world.append(World(story))
@@ -343,5 +359,3 @@ def play(story: Story) -> World:
         except loop.Standstill:
             world[0].auditor.object("everybody waits for somebody else, for ever")
     return world[0]
-
-

@@ -100,9 +100,7 @@ class Answers:
         if code == "idempotency_key_reused":
             agree(asked.id not in self._effects.done, f"{asked.id} was refused, and done")
             other = memory is not None and (memory.asked or asked).same != asked.same
-            agree(
-                other or (memory is not None and memory.asked is None), f"{asked.id} used no key"
-            )
+            agree(other or (memory is not None and memory.asked is None), f"{asked.id} used no key")
             return
         if code is None or code in REMEMBERED:
             self._remembered(asked, reply, memory)

@@ -66,9 +66,7 @@ class Limits:
         """What a meter has counted, and when."""
         return self.used.setdefault(meter, History(Used()))
 
-    def count(
-        self, account: str, livemode: bool, amounts: list[int], now: int, since: int
-    ) -> None:
+    def count(self, account: str, livemode: bool, amounts: list[int], now: int, since: int) -> None:
         """Count transfers that were made. Raises `Disagreement` where they come to too much."""
         used = self._count(self.meter(account, livemode), sum(amounts), now)
         levels = self._facts.levels[account, livemode].since(since)

@@ -100,9 +100,7 @@ class Refusals:
         rests = self._rests(asked, meter, field, millionths(most))
         return sum(amounts) > rest and any(rest + earlier in rests for earlier in before)
 
-    def _rests(
-        self, asked: Asked, meter: tuple[str, bool, str], field: str, most: int
-    ) -> set[int]:
+    def _rests(self, asked: Asked, meter: tuple[str, bool, str], field: str, most: int) -> set[int]:
         """What may have been left: of what was used, or of a day or month that was new."""
         rests = set()
         for used in self._limits.history(meter).since(asked.seq):
