@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio.base_events import BaseEventLoop
 from collections.abc import Coroutine
+from selectors import SelectSelector
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -14,13 +14,14 @@ class Standstill(Exception):
     """Everybody waits for somebody else, and no time that could pass would change it."""
 
 
-class _Clockwork:
+class _Clockwork(SelectSelector):
     """In a selector's place: it waits for no socket, it moves the time on."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.seconds = 0.0
 
-    def select(self, timeout: float | None) -> list[Any]:
+    def select(self, timeout: float | None = None) -> list[Any]:
         """Let the time pass that the loop would have slept."""
         if timeout is None:
             raise Standstill
@@ -28,7 +29,7 @@ class _Clockwork:
         return []
 
 
-class VirtualLoop(BaseEventLoop):
+class VirtualLoop(asyncio.SelectorEventLoop):
     """Runs what is ready in the order in which it became ready; sleeping costs no time.
 
     So a world on it is the same each time it is run, and a lock that is given up after five
@@ -36,18 +37,12 @@ class VirtualLoop(BaseEventLoop):
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self._clockwork = self._selector = _Clockwork()
+        self._clockwork = _Clockwork()
+        super().__init__(self._clockwork)
 
     def time(self) -> float:
         """Seconds since this loop was made."""
         return self._clockwork.seconds
-
-    def _process_events(self, event_list: list[Any]) -> None:
-        assert not event_list
-
-    def _write_to_self(self) -> None:
-        """Nobody waits in another thread."""
 
 
 def run(coroutine: Coroutine[Any, Any, Result]) -> Result:

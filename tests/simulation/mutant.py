@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from commerce.areas.identity import spending
-from commerce.areas.stablecoin import movement, redemption, scheduled, transaction, transfer, wallet
+from commerce.areas.stablecoin import movement, scheduled, transaction, transfer, wallet
 from commerce.books import chart, stablecoin
 from commerce.engine import batch, engine, lane, money, tx
 from commerce.engine.answers import ANSWER
@@ -164,7 +164,7 @@ def a_redemption_is_owed_to_nobody(patch: pytest.MonkeyPatch) -> None:
         posting = Posting(wallet, cash, amount.minor)
         return stablecoin._booking("burned", "redeem", made, amount, posting, sender=sender)
 
-    patch.setattr(redemption.stablecoin, "burned", burned)
+    patch.setattr(stablecoin, "burned", burned)
 
 
 # The engine
@@ -218,7 +218,7 @@ def balances_are_not_locked(patch: pytest.MonkeyPatch) -> None:
 
 def answers_are_kept_outside_the_commit(patch: pytest.MonkeyPatch) -> None:
     """An answer is written once its effect is committed, in another transaction."""
-    attempt, whole = Lane._attempt, lane.writing
+    attempt, whole = Lane._attempt, batch.writing
     waiting: list[Any] = []
 
     def without_answers(working: WorkingSet) -> Writing:

@@ -109,7 +109,7 @@ def _ask(plot: _Plot) -> None:
     step = rng.choices(kinds, weights)[0](plot, livemode)
     if step is None:
         step = _transfer(plot, livemode)
-    how = {}
+    how: dict[str, Any] = {}
     if rng.random() < 0.1:
         how["keyless"] = True
     elif rng.random() < 0.05:

@@ -58,7 +58,7 @@ def _surface() -> tuple[Registry, Router]:
 class Process:
     """An engine, a worker and the journey of a request, put together as the product does it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - called by keyword where it is not plain
         self,
         number: int,
         store: WatchedMemory,
@@ -73,7 +73,7 @@ class Process:
         self.sessions: list[WatchedSession] = []
         self.faults: list[Any] = []
         self._store = store
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}
         self._context = contextvars.copy_context()
         self._context.run(RUNNING.set, self)
         ids = IdFactory(now_ms, randbits)
@@ -111,8 +111,8 @@ class Process:
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something in this process, until it is done or the process dies."""
         task = self._context.run(asyncio.ensure_future, coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
         return task
 
     async def ask(  # noqa: PLR0913, PLR0917 - all that a request consists of

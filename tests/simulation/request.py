@@ -88,7 +88,7 @@ def _deposit(step: Step, _: World) -> _Found:
     return "POST", "/stablecoin/reserves/deposits", {"amount": step.args["amount"]}
 
 
-def _redeem(step: Step, world: World) -> _Found:
+def _redeem(step: Step, _: World) -> _Found:
     args = step.args
     body = {
         "amount": args["amount"],

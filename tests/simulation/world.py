@@ -22,8 +22,8 @@ from tests.simulation.client import Client
 from tests.simulation.fault import Fault
 from tests.simulation.process import Process, Verb
 from tests.simulation.request import ask
-from tests.simulation.story import WORLDLY, Step, Story
 from tests.simulation.store import RUNNING, WatchedMemory
+from tests.simulation.story import WORLDLY, Step, Story
 
 BEGINS_MS = 1_795_435_200_000
 """Monday, 23 November 2026, 12:00 UTC."""

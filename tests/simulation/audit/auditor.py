@@ -75,7 +75,7 @@ class Auditor(Witness):
         """See that only what is old was forgotten."""
         with self._looking():
             if table.name == "answer":
-                self.answers.forgotten(keys)  # type: ignore[arg-type]
+                self.answers.forgotten(keys)
 
     def asked(self, asked: Asked) -> None:
         """Know of a request that is about to be sent."""

@@ -100,7 +100,7 @@ class Nouns:
         if before:
             earlier = {**body, **msgspec.json.decode(event["data_previous_attributes"] or "{}")}
             agree(earlier == before, f"{id_}: it was not as its event says it was")
-        self._moved(event, before, body)
+        self._moved(before, body)
 
     def _received(self, event: Row, body: dict[str, Any]) -> None:
         paid = self._books.paid.get(event["object_id"])
@@ -111,7 +111,7 @@ class Nouns:
         agree(millionths(told[0]) == paid["amount"], f"{body['id']}: {told[0]} was received")
         agree(told[1:] == (sender, recipient, paid["tx_hash"].hex(), 1), f"{body['id']}: {told}")
 
-    def _moved(self, event: Row, before: dict[str, Any], body: dict[str, Any]) -> None:
+    def _moved(self, before: dict[str, Any], body: dict[str, Any]) -> None:
         """A move that the lifecycle has, with the money it tells of."""
         id_, noun, status = body["id"], body["object"], body.get("status")
         moves = _MOVES.get(noun)
@@ -124,7 +124,7 @@ class Nouns:
             else:
                 history.become(self._facts.seq, status)
         if noun == "stablecoin_transfer":
-            booked = _BOOKED.get(status, "scheduled")
+            booked = _BOOKED.get(str(status), "scheduled")
             left = self._books.after.get((id_, booked))
             agree(left is not None, f"{id_} is '{status}', and was not booked '{booked}'")
             told = millionths(body["balance_after"])

@@ -87,7 +87,7 @@ class Refusals:
             return key["recipients"] is not None and not paid <= set(key["recipients"])
         most, window, left = found.groups()
         name = KEY_WINDOWS[window]
-        if key["limits"][name] != most:
+        if str(key["limits"][name]) != most:
             return False
         amounts, rest = self._amounts(asked), millionths(left)
         if name == "per_transaction":
@@ -154,7 +154,7 @@ class Refusals:
 
     def _owned(self, asked: Asked, _: str) -> bool:
         wallet = self._facts.wallets[asked.account, asked.livemode]
-        return (asked.body or {}).get("from", wallet) != wallet
+        return str((asked.body or {}).get("from", wallet)) != wallet
 
     def _amount(self, asked: Asked, _: str) -> bool:
         amount = self._amounts(asked)[0]
