@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import multiprocessing
 import os
 import sys
@@ -44,7 +43,7 @@ def _many(seeds: range) -> int:
     started, operations, played = time.monotonic(), 0, 0
     failed: list[int] = []
     chunks = [seeds[at : at + SEEDS_AT_ONCE] for at in range(0, len(seeds), SEEDS_AT_ONCE)]
-    with multiprocessing.Pool(os.cpu_count(), _prepare) as pool:
+    with multiprocessing.Pool(os.cpu_count()) as pool:
         for chunk, done, wrong in pool.imap_unordered(_play, chunks):
             operations, played = operations + done, played + len(chunk)
             failed += wrong
@@ -61,11 +60,6 @@ def _many(seeds: range) -> int:
     if failed:
         print(report(play(story(min(failed)))))
     return 1 if failed else 0
-
-
-def _prepare() -> None:
-    # Worlds live briefly: looking for rings of garbage as often as usual costs a tenth.
-    gc.set_threshold(50_000, 20, 20)
 
 
 def _play(seeds: range) -> tuple[range, int, list[int]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from tests.simulation.audit.facts import Asked
 from tests.simulation.process import Process, Reply
@@ -37,7 +38,7 @@ class Told(NamedTuple):
             return "no answer"
         if reply.status == 500:
             return reply.body.decode()
-        body: dict[str, Any] = json.loads(reply.body)
+        body: dict[str, Any] = msgspec.json.decode(reply.body)
         again = " again" if reply.replayed else ""
         error = body.get("error")
         if error is not None:
@@ -124,5 +125,5 @@ class Client:
         """The id of what was made."""
         if self.reply is None or self.reply.status >= 300:
             return None
-        id_: str | None = json.loads(self.reply.body).get("id")
+        id_: str | None = msgspec.json.decode(self.reply.body).get("id")
         return id_

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import json
 from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+import msgspec
 
 from commerce.app import MODULES, NETWORKS, TABLES
 from commerce.areas.identity import account, api_key
@@ -131,7 +132,7 @@ class Process:
         text = b""
         if body is not None:
             headers[b"content-type"] = b"application/json"
-            text = json.dumps(body).encode()
+            text = msgspec.json.encode(body)
         request = Request(
             id=id_,
             method=method,
@@ -184,4 +185,4 @@ async def _nobody() -> dict[str, Any]:
 
 
 def _refused(id_: str, error: ApiError) -> Reply:
-    return Reply(error.status, json.dumps(error.body(id_, DOCS_URL)).encode())
+    return Reply(error.status, msgspec.json.encode(error.body(id_, DOCS_URL)))

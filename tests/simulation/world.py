@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterator
@@ -353,9 +354,13 @@ def play(story: Story) -> World:
         world.append(World(story))
         await world[0].play()
 
-    with _silence():
-        try:
+    # A world lives briefly: to look for rings of garbage in it costs a tenth of its time.
+    gc.disable()
+    try:
+        with _silence():
             loop.run(begin())
-        except loop.Standstill:
-            world[0].auditor.object("everybody waits for somebody else, for ever")
+    except loop.Standstill:
+        world[0].auditor.object("everybody waits for somebody else, for ever")
+    finally:
+        gc.enable()
     return world[0]

@@ -104,8 +104,8 @@ class Auditor(Witness):
             aside: dict[tuple[bool, str], int] = {}
             for (table, _, livemode, id_), row in self.facts.things.items():
                 if table == "stablecoin_transfer" and row["status"] == "scheduled":
-                    agree(row["scheduled_at"] > now, f"{id_} was to be made long ago")
+                    agree(row["scheduled_at"] > now, "{} was to be made long ago", id_)
                     place = (livemode, row["sender"])
                     aside[place] = aside.get(place, 0) + row["amount"] + FEE
             found = self.books.set_aside()
-            agree(found == aside, f"set aside is {found}, scheduled is {aside}")
+            agree(found == aside, "set aside is {}, scheduled is {}", found, aside)

@@ -57,26 +57,28 @@ class Books:
             self._book(transaction, own)
             touched.update(self._enter(entry) for entry in own)
             self._conclude(transaction)
-        agree(not entries, f"entries without a transaction: {list(entries)}")
+        agree(not entries, "entries without a transaction: {}", list(entries))
         self._compare(rows.get("ledger_balance", ()), touched)
 
     def _book(self, row: Row, entries: list[Row]) -> None:
         """See that a transaction is what its object asks for, and that its entries are its legs."""
         name = f"{row['booking']} of {row['source']}"
-        agree((row["source"], row["booking"]) not in self._booked, f"{name}: booked twice")
+        agree((row["source"], row["booking"]) not in self._booked, "{}: booked twice", name)
         self._booked.add((row["source"], row["booking"]))
         legs: defaultdict[tuple[str, str], int] = defaultdict(int)
         postings = msgspec.json.decode(row["postings"])
         for debit_owner, debit, credit_owner, credit, currency, amount in postings:
-            agree(currency == "ssusd" and amount > 0, f"{name}: a posting of {amount} {currency}")
+            agree(
+                currency == "ssusd" and amount > 0, "{}: a posting of {} {}", name, amount, currency
+            )
             legs[debit_owner, debit] += amount
             legs[credit_owner, credit] -= amount
         meant = self._meant(row)
-        agree(dict(legs) == meant, f"{name}: booked {dict(legs)}, meant {meant}")
+        agree(dict(legs) == meant, "{}: booked {}, meant {}", name, dict(legs), meant)
         made = {(e["account"], e["code"].partition("#")[0]): e["amount"] for e in entries}
-        agree(made == meant and len(made) == len(entries), f"{name}: entries {made}")
-        agree(sum(made.values()) == 0, f"{name}: entries do not sum to zero")
-        agree(row["tx_hash"] == _hash(row, postings), f"{name}: its hash is another's")
+        agree(made == meant and len(made) == len(entries), "{}: entries {}", name, made)
+        agree(sum(made.values()) == 0, "{}: entries do not sum to zero", name)
+        agree(row["tx_hash"] == _hash(row, postings), "{}: its hash is another's", name)
 
     def _meant(self, row: Row) -> Legs:
         """What the chart of postings says is booked for an object."""
@@ -86,7 +88,7 @@ class Books:
         if thing is None:
             raise Disagreement(f"a transaction of {row['source']}, which is not there")
         amount = thing["amount"]
-        agree(row["amount"] == amount, f"{row['source']}: {row['amount']} is not its amount")
+        agree(row["amount"] == amount, "{}: {} is not its amount", row["source"], row["amount"])
         if booking == "verified":
             return _legs(("network", CASH), self._unissued(thing["id"]), amount)
         if booking == "issued":
@@ -107,7 +109,7 @@ class Books:
             return _legs(payer, payable, amount)
         if booking == "completed":
             return _legs(payable, ("network", CASH), amount)
-        agree(booking in {"failed", "cancelled"}, f"nobody knows a booking '{booking}'")
+        agree(booking in {"failed", "cancelled"}, "nobody knows a booking '{}'", booking)
         return _legs(payable, payer, amount)
 
     def _wallet(self, livemode: bool, address: str) -> tuple[str, str]:
@@ -126,12 +128,16 @@ class Books:
         is_cash = code.partition("#")[0] == CASH
         change = entry["amount"] if is_cash else -entry["amount"]
         balance += change
-        agree(entry["number"] == number + 1, f"{code}: entry {entry['number']} after {number}")
+        agree(entry["number"] == number + 1, "{}: entry {} after {}", code, entry["number"], number)
         agree(
             entry["balance_after"] == balance,
-            f"{code}: entry {number + 1} says {entry['balance_after']}, it is {balance}",
+            "{}: entry {} says {}, it is {}",
+            code,
+            number + 1,
+            entry["balance_after"],
+            balance,
         )
-        agree(balance >= 0 or not GUARDED.fullmatch(code), f"{code} falls to {balance}")
+        agree(balance >= 0 or not GUARDED.fullmatch(code), "{} falls to {}", code, balance)
         self._balances[account] = (balance, number + 1)
         (self._cash if is_cash else self._owed)[livemode] += change
         facts = self._facts
@@ -149,7 +155,9 @@ class Books:
         """What holds after every transaction: the reserves are what is owed."""
         livemode, booking, source = row["livemode"], row["booking"], row["source"]
         cash, owed = self._cash[livemode], self._owed[livemode]
-        agree(cash == owed, f"after {booking} of {source}: {cash} in the reserves, {owed} owed")
+        agree(
+            cash == owed, "after {} of {}: {} in the reserves, {} owed", booking, source, cash, owed
+        )
         if booking == "issued":
             self.supply[livemode] += row["amount"]
             self.supplied[source] = self.supply[livemode]
@@ -165,7 +173,9 @@ class Books:
         if sender is not None:
             self.after[source, booking] = self._facts.available[livemode, sender].now()
         owner = self._facts.owners.get((livemode, row["recipient"]))
-        agree(row["payee"] == owner, f"{booking} of {source}: paid {row['payee']}, not {owner}")
+        agree(
+            row["payee"] == owner, "{} of {}: paid {}, not {}", booking, source, row["payee"], owner
+        )
         if booking == "transferred" and owner is not None:
             self.paid[row["id"]] = row
 
@@ -177,8 +187,8 @@ class Books:
             kept.add(account)
             found = (row["balance"], row["entries"])
             mine = self._balances.get(account, (0, 0))
-            agree(found == mine, f"{row['code']}: kept {found}, entries come to {mine}")
-        agree(touched <= kept, f"balances not kept: {touched - kept}")
+            agree(found == mine, "{}: kept {}, entries come to {}", row["code"], found, mine)
+        agree(touched <= kept, "balances not kept: {}", touched - kept)
 
     def set_aside(self) -> dict[tuple[bool, str], int]:
         """What is locked in each wallet."""

@@ -54,21 +54,23 @@ class Effects:
         if body["object"] in {"account", "api_key"}:
             return
         id_, status = body["id"], body["status"]
-        agree(event["before"].get("status") == "scheduled", f"{id_}: nobody asked for '{status}'")
-        agree(body["scheduled_at"] <= event["created"], f"{id_} was made before its time")
+        agree(
+            event["before"].get("status") == "scheduled", "{}: nobody asked for '{}'", id_, status
+        )
+        agree(body["scheduled_at"] <= event["created"], "{} was made before its time", id_)
         ended = any(row["subject"] == id_ and row["due_at"] is None for row in rows.get("job", ()))
-        agree(ended, f"{id_}: its job goes on")
+        agree(ended, "{}: its job goes on", id_)
         ends = (body["from"], body["to"])
         blocked = self._facts.is_blocked(body["livemode"], ends, self._facts.turned())
-        agree((status == "failed") in blocked, f"{id_} is '{status}', blocked: {blocked}")
+        agree((status == "failed") in blocked, "{} is '{}', blocked: {}", id_, status, blocked)
 
     def _asked(self, id_: str, events: Events) -> None:
         asked = self.asks.get(id_)
         if asked is None:
             raise Disagreement(f"{id_} was never sent, and has an effect")
-        agree(id_ not in self.done, f"{id_} has its effect twice")
+        agree(id_ not in self.done, "{} has its effect twice", id_)
         for event in events:
-            agree(event["request_idempotency_key"] == asked.key, f"{id_}: another's key")
+            agree(event["request_idempotency_key"] == asked.key, "{}: another's key", id_)
         # A new account is in both modes under one id; it is answered as the caller's mode has it.
         seen = (event for event in events if event["livemode"] == asked.livemode)
         self.done[id_] = {event["object_id"]: event["data_object"] for event in seen}
@@ -81,21 +83,21 @@ class Effects:
         body = asked.body or {}
         rows = body.get("transfers") or [body]
         made = [event["body"] for event in events]
-        agree(len(rows) == len(made), f"{asked.id}: {len(made)} transfers of {len(rows)}")
+        agree(len(rows) == len(made), "{}: {} transfers of {}", asked.id, len(made), len(rows))
         wallet = self._facts.wallets[asked.account, asked.livemode]
         at = body.get("scheduled_at")
         for row, transfer in zip(rows, made, strict=True):
             found = (transfer["to"], millionths(transfer["amount"]), transfer["from"])
             meant = (row["to"], millionths(row["amount"]), wallet)
-            agree(found == meant, f"{asked.id}: made {found}, asked for {meant}")
-            agree(row["to"] != wallet, f"{asked.id} paid itself")
-            agree(transfer["memo"] == row.get("memo"), f"{asked.id}: {transfer['memo']}")
-            agree(transfer["scheduled_at"] == at, f"{asked.id}: for {transfer['scheduled_at']}")
+            agree(found == meant, "{}: made {}, asked for {}", asked.id, found, meant)
+            agree(row["to"] != wallet, "{} paid itself", asked.id)
+            agree(transfer["memo"] == row.get("memo"), "{}: {}", asked.id, transfer["memo"])
+            agree(transfer["scheduled_at"] == at, "{}: for {}", asked.id, transfer["scheduled_at"])
             state = "confirmed" if at is None else "scheduled"
-            agree(transfer["status"] == state, f"{asked.id}: {transfer['status']}")
-        agree(body.get("from", wallet) == wallet, f"{asked.id} paid from another's wallet")
+            agree(transfer["status"] == state, "{}: {}", asked.id, transfer["status"])
+        agree(body.get("from", wallet) == wallet, "{} paid from another's wallet", asked.id)
         now = events[0]["created"]
-        agree(at is None or at > now, f"{asked.id} was scheduled for the past")
+        agree(at is None or at > now, "{} was scheduled for the past", asked.id)
         self._free(asked, wallet, *(row["to"] for row in rows))
         amounts = [millionths(row["amount"]) for row in rows]
         if asked.api_key is not None:
@@ -106,12 +108,12 @@ class Effects:
 
     def _free(self, asked: Asked, *addresses: str) -> None:
         blocked = self._facts.is_blocked(asked.livemode, addresses, asked.seq)
-        agree(False in blocked, f"{asked.id} moved money of or to a blocked wallet")
+        agree(False in blocked, "{} moved money of or to a blocked wallet", asked.id)
 
     def _alive(self, asked: Asked) -> None:
         assert asked.api_key is not None
         states = self._facts.states[asked.api_key].since(asked.seq)
-        agree("active" in states, f"{asked.id} came with a revoked key")
+        agree("active" in states, "{} came with a revoked key", asked.id)
 
     def _issue(self, asked: Asked, events: Events, _: str) -> None:
         body = asked.body or {}
@@ -120,21 +122,21 @@ class Effects:
         amount = millionths(body["amount"])
         found = (made["recipient"], millionths(made["amount"]), made["reference_id"])
         meant = (body["recipient"], amount, body["reference_id"])
-        agree(found == meant, f"{asked.id}: issued {found}, asked for {meant}")
-        agree(100 * MILLION <= amount <= 10_000_000 * MILLION, f"{asked.id}: issued {amount}")
+        agree(found == meant, "{}: issued {}, asked for {}", asked.id, found, meant)
+        agree(100 * MILLION <= amount <= 10_000_000 * MILLION, "{}: issued {}", asked.id, amount)
         capable = "stablecoin_issuance" in self._facts.capabilities[asked.account]
-        agree(capable, f"{asked.account} may not issue")
-        agree(named is not None or not asked.livemode, f"{asked.id}: issued from nothing")
+        agree(capable, "{} may not issue", asked.account)
+        agree(named is not None or not asked.livemode, "{}: issued from nothing", asked.id)
         if named is not None:
-            agree(made["source"]["deposit"] == named, f"{asked.id}: from another deposit")
-            agree(self._facts.states[named].now() == "verified", f"{named} is not verified")
-        agree(len(events) == (2 if named is None else 1), f"{asked.id}: {len(events)} events")
+            agree(made["source"]["deposit"] == named, "{}: from another deposit", asked.id)
+            agree(self._facts.states[named].now() == "verified", "{} is not verified", named)
+        agree(len(events) == (2 if named is None else 1), "{}: {} events", asked.id, len(events))
         self._refer(asked, "issue", made)
         self._free(asked, made["recipient"])
 
     def _refer(self, asked: Asked, what: str, made: dict[str, Any]) -> None:
         reference = (what, made["reference_id"], asked.account, asked.livemode)
-        agree(reference not in self._references, f"{reference} was used twice")
+        agree(reference not in self._references, "{} was used twice", reference)
         self._references[reference] = made["id"]
 
     def referred(self, asked: Asked) -> str | None:
@@ -147,21 +149,21 @@ class Effects:
         (event,) = events
         body = asked.body or {}
         found = millionths(event["body"]["amount"])
-        agree(found == millionths(body["amount"]), f"{asked.id}: {event['body']}")
+        agree(found == millionths(body["amount"]), "{}: {}", asked.id, event["body"])
         capable = "stablecoin_issuance" in self._facts.capabilities[asked.account]
-        agree(capable, f"{asked.account} may not pay in")
+        agree(capable, "{} may not pay in", asked.account)
 
     def _operated(self, asked: Asked, events: Events, of: str) -> None:
         (event,) = events
         owner = (asked.body or {})["account"]
-        agree((event["object_id"], event["account"]) == (of, owner), f"{asked.id}: another's")
+        agree((event["object_id"], event["account"]) == (of, owner), "{}: another's", asked.id)
         own = owner == asked.account
         operator = "reserves_operator" in self._facts.capabilities[asked.account]
         allowed = not asked.livemode if own else operator
-        agree(allowed, f"{asked.account} may not settle what is {owner}'s")
+        agree(allowed, "{} may not settle what is {}'s", asked.account, owner)
         ends = {"verify": "verified", "process": "processing", "complete": "completed"}
         state = ends.get(verb(asked)[0], "failed")
-        agree(event["body"]["status"] == state, f"{of} is {event['body']['status']}")
+        agree(event["body"]["status"] == state, "{} is {}", of, event["body"]["status"])
 
     def _redeem(self, asked: Asked, events: Events, _: str) -> None:
         body = asked.body or {}
@@ -169,32 +171,32 @@ class Effects:
         amount = millionths(body["amount"])
         wallet = self._facts.wallets[asked.account, asked.livemode]
         found = (millionths(made["amount"]), made["sender"], made["reference_id"])
-        agree(found == (amount, wallet, body["reference_id"]), f"{asked.id}: burned {found}")
-        agree(amount >= MILLION, f"{asked.id}: burned {amount}")
+        agree(found == (amount, wallet, body["reference_id"]), "{}: burned {}", asked.id, found)
+        agree(amount >= MILLION, "{}: burned {}", asked.id, amount)
         held = asked.livemode or not body["destination"]["account_number"].strip("0")
         state = "pending" if held else "completed"
-        agree(last["status"] == state, f"{asked.id}: {last['status']}")
+        agree(last["status"] == state, "{}: {}", asked.id, last["status"])
         self._refer(asked, "redeem", made)
         self._free(asked, wallet)
 
     def _cancel(self, asked: Asked, events: Events, of: str) -> None:
         (event,) = events
         found = (event["object_id"], event["account"], event["body"]["status"])
-        agree(found == (of, asked.account, "cancelled"), f"{asked.id}: {found}")
+        agree(found == (of, asked.account, "cancelled"), "{}: {}", asked.id, found)
 
     def _key(self, asked: Asked, events: Events, of: str) -> None:
         made = events[-1]["body"]
         follows = of if verb(asked)[0] == "roll" else None
         self._limits.know(made, follows)
-        agree(made["secret"] is None, f"{made['id']}: its secret stands in an event")
+        agree(made["secret"] is None, "{}: its secret stands in an event", made["id"])
         if follows is not None:
-            agree(events[0]["object_id"] == of, f"{asked.id} changed {events[0]['object_id']}")
+            agree(events[0]["object_id"] == of, "{} changed {}", asked.id, events[0]["object_id"])
 
     def _other(self, asked: Asked, events: Events, of: str) -> None:
         for event in events:
             known = event["account"] in {asked.account, event["object_id"]}
-            agree(known, f"{asked.id} changed what is {event['account']}'s")
-            agree(of in {"", event["object_id"]}, f"{asked.id} changed {event['object_id']}")
+            agree(known, "{} changed what is {}'s", asked.id, event["account"])
+            agree(of in {"", event["object_id"]}, "{} changed {}", asked.id, event["object_id"])
 
 
 _ALLOWED: dict[str, Callable[[Effects, Asked, Events, str], None]] = {

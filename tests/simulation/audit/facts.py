@@ -19,10 +19,10 @@ class Disagreement(Exception):
     """What was done or answered is not what the contract says."""
 
 
-def agree(so: bool, what: str) -> None:
-    """See that something is so. Raises `Disagreement`."""
+def agree(so: bool, what: str, *values: object) -> None:
+    """See that something is so. Raises `Disagreement`, whose words are only then put together."""
     if not so:
-        raise Disagreement(what)
+        raise Disagreement(what.format(*values))
 
 
 def millionths(text: str) -> int:
@@ -130,7 +130,8 @@ class Facts:
             place = (livemode, row["address"])
             agree(
                 place not in self.owners or self.owners[place] == row["account"],
-                f"{row['address']} has another owner now",
+                "{} has another owner now",
+                row["address"],
             )
             self.owners[place] = row["account"]
             self.blocked[place].become(self.seq, row["blocked"])

@@ -74,7 +74,9 @@ class Limits:
         for most, moved, window in zip(
             least, (max(amounts), used.by_day, used.by_month), WINDOWS, strict=True
         ):
-            agree(moved <= most, f"{account} moved {moved} {window}, at most {most} may pass")
+            agree(
+                moved <= most, "{} moved {} {}, at most {} may pass", account, moved, window, most
+            )
 
     def count_key(
         self, account: str, livemode: bool, key: str, paid: list[tuple[str, int]], now: int
@@ -84,12 +86,12 @@ class Limits:
         recipients = self.keys[key]["recipients"]
         meter = self.meter(account, livemode, key)
         for recipient, amount in paid:
-            agree(recipients is None or recipient in recipients, f"{key} paid {recipient}")
+            agree(recipients is None or recipient in recipients, "{} paid {}", key, recipient)
             used = self._count(meter, amount, now)
             moved = {"per_transaction": amount, "daily": used.by_day, "lifetime": used.total}
             for name, text in limits.items():
                 over = text is not None and moved[name] > millionths(text)
-                agree(not over, f"{key} moved {moved[name]}, its {name} limit is {text}")
+                agree(not over, "{} moved {}, its {} limit is {}", key, moved[name], name, text)
 
     def _count(self, meter: Meter, amount: int, now: int) -> Used:
         history = self.history(meter)
@@ -103,11 +105,11 @@ class Limits:
             livemode, name = row["livemode"], row["meter"]
             if name == "stablecoin:supply":
                 mine = self._books.supply[livemode]
-                agree(row["used"] == mine, f"the supply is {mine}, its meter says {row['used']}")
+                agree(row["used"] == mine, "the supply is {}, its meter says {}", mine, row["used"])
             elif name.startswith("stablecoin:deposits:"):
                 mine = self._books.deposited[livemode, name.rpartition(":")[2]]
-                agree(row["used"] == mine, f"{name} is {mine}, its meter says {row['used']}")
+                agree(row["used"] == mine, "{} is {}, its meter says {}", name, mine, row["used"])
             else:
                 used = self.history((row["account"], livemode, name)).now()
                 kept = (row["day"], row["day_used"], row["month"], row["month_used"], row["used"])
-                agree(kept == used, f"{row['account']} {name}: kept {kept}, counted {used}")
+                agree(kept == used, "{} {}: kept {}, counted {}", row["account"], name, kept, used)

@@ -62,7 +62,7 @@ class Nouns:
         if before is not None and table.startswith("stablecoin"):
             fixed = ("amount", "created", "sender", "recipient", "reference_id", "type")
             for name in fixed:
-                agree(before.get(name) == row.get(name), f"{row['id']}: {name} has changed")
+                agree(before.get(name) == row.get(name), "{}: {} has changed", row["id"], name)
 
     def commit(self, rows: dict[str, list[Row]]) -> None:
         """See that what changed was told, and nothing else. Raises `Disagreement`."""
@@ -71,52 +71,56 @@ class Nouns:
             self._hear(event, told)
         for id_, transaction in self._books.paid.items():
             payees = told.pop(id_, [])
-            agree(payees == [transaction["payee"]], f"{id_} was told to {payees}")
-        agree(not told, f"received, and not paid: {dict(told)}")
+            agree(payees == [transaction["payee"]], "{} was told to {}", id_, payees)
+        agree(not told, "received, and not paid: {}", dict(told))
         for table in NOUNS:
             for row in rows.get(table, ()):
                 whose = (row["account"], row["livemode"], row["id"])
                 number, body = self._last.get(whose, (0, {}))
-                agree(number == row["version"], f"{row['id']}: {number} events of its changes")
+                agree(number == row["version"], "{}: {} events of its changes", row["id"], number)
                 agree(body.get("status", "confirmed") == row.get("status", "confirmed"), row["id"])
 
     def _hear(self, event: Row, told: dict[str, list[str]]) -> None:
         id_, type_ = event["object_id"], event["type"]
-        agree(event["id"] not in self._seen, f"{event['id']} is there twice")
+        agree(event["id"] not in self._seen, "{} is there twice", event["id"])
         self._seen.add(event["id"])
         body = msgspec.json.decode(event["data_object"])
         event["body"] = body
-        agree(body["id"] == id_, f"{event['id']} tells of {body['id']}")
+        agree(body["id"] == id_, "{} tells of {}", event["id"], body["id"])
         if type_ == "stablecoin.received":
             told[id_].append(event["account"])
             self._received(event, body)
             return
         whose = (event["account"], event["livemode"], id_)
         number, before = self._last.get(whose, (0, {}))
-        agree(event["sequence"] == number + 1, f"{id_}: event {event['sequence']} after {number}")
+        agree(
+            event["sequence"] == number + 1, "{}: event {} after {}", id_, event["sequence"], number
+        )
         self._last[whose] = (number + 1, body)
         event["before"] = before
-        agree(type_ == _type(before, body), f"{id_}: '{type_}' tells of {body.get('status')}")
+        agree(type_ == _type(before, body), "{}: '{}' tells of {}", id_, type_, body.get("status"))
         if before:
             earlier = {**body, **msgspec.json.decode(event["data_previous_attributes"] or "{}")}
-            agree(earlier == before, f"{id_}: it was not as its event says it was")
+            agree(earlier == before, "{}: it was not as its event says it was", id_)
         self._moved(before, body)
 
     def _received(self, event: Row, body: dict[str, Any]) -> None:
         paid = self._books.paid.get(event["object_id"])
-        agree(paid is not None, f"{event['object_id']} paid nobody")
+        agree(paid is not None, "{} paid nobody", event["object_id"])
         assert paid is not None
         told = (body["amount"], body["from"], body["to"], body["tx_hash"], event["sequence"])
         sender, recipient = paid["sender"], paid["recipient"]
-        agree(millionths(told[0]) == paid["amount"], f"{body['id']}: {told[0]} was received")
-        agree(told[1:] == (sender, recipient, paid["tx_hash"].hex(), 1), f"{body['id']}: {told}")
+        agree(millionths(told[0]) == paid["amount"], "{}: {} was received", body["id"], told[0])
+        agree(told[1:] == (sender, recipient, paid["tx_hash"].hex(), 1), "{}: {}", body["id"], told)
 
     def _moved(self, before: dict[str, Any], body: dict[str, Any]) -> None:
         """A move that the lifecycle has, with the money it tells of."""
         id_, noun, status = body["id"], body["object"], body.get("status")
         moves = _MOVES.get(noun)
         if moves is not None:
-            agree((before.get("status"), status) in moves, f"{id_}: to '{status}' from {before}")
+            agree(
+                (before.get("status"), status) in moves, "{}: to '{}' from {}", id_, status, before
+            )
         if status is not None:
             history = self._facts.states.get(id_)
             if history is None:
@@ -126,16 +130,16 @@ class Nouns:
         if noun == "stablecoin_transfer":
             booked = _BOOKED.get(str(status), "scheduled")
             left = self._books.after.get((id_, booked))
-            agree(left is not None, f"{id_} is '{status}', and was not booked '{booked}'")
+            agree(left is not None, "{} is '{}', and was not booked '{}'", id_, status, booked)
             told = millionths(body["balance_after"])
-            agree(told == left, f"{id_}: {told} is not what was left, {left}")
-            agree(body["fees"] == {"network_fee": "0.01"}, f"{id_}: {body['fees']}")
+            agree(told == left, "{}: {} is not what was left, {}", id_, told, left)
+            agree(body["fees"] == {"network_fee": "0.01"}, "{}: {}", id_, body["fees"])
         elif noun == "stablecoin_issuance":
             total = self._books.supplied[id_]
             reserve = body["reserve"]
-            agree(millionths(reserve["total_supply"]) == total, f"{id_}: supply is {total}")
-            agree(reserve["total_reserves"] == reserve["total_supply"], f"{id_}: {reserve}")
-            agree(reserve["reserve_ratio"] == "1.0000", f"{id_}: {reserve}")
+            agree(millionths(reserve["total_supply"]) == total, "{}: supply is {}", id_, total)
+            agree(reserve["total_reserves"] == reserve["total_supply"], "{}: {}", id_, reserve)
+            agree(reserve["reserve_ratio"] == "1.0000", "{}: {}", id_, reserve)
 
 
 def _type(before: dict[str, Any], body: dict[str, Any]) -> str:

@@ -37,9 +37,11 @@ class Refusals:
         """See that a request was refused for a reason. Raises `Disagreement`."""
         code = error["code"]
         reason = _REASONS.get(code)
-        agree(reason is not None, f"{asked.id}: nobody expects '{code}': {error['message']}")
+        agree(reason is not None, "{}: nobody expects '{}': {}", asked.id, code, error["message"])
         assert reason is not None
-        agree(reason(self, asked, error["message"]), f"{asked.id} was refused: {error['message']}")
+        agree(
+            reason(self, asked, error["message"]), "{} was refused: {}", asked.id, error["message"]
+        )
 
     def _rows(self, asked: Asked) -> list[dict[str, Any]]:
         body = asked.body or {}
