@@ -21,7 +21,7 @@ from tests.simulation import loop
 from tests.simulation.audit.auditor import Auditor
 from tests.simulation.client import Client
 from tests.simulation.fault import Fault
-from tests.simulation.process import Process, Verb
+from tests.simulation.process import Process
 from tests.simulation.request import ask
 from tests.simulation.store import RUNNING, WatchedMemory
 from tests.simulation.story import WORLDLY, Step, Story
@@ -248,22 +248,19 @@ class World:
         client.send(process)
 
     def _operate(self, step: Step, process: Process) -> None:
-        args = step.args
-        whom = self.accounts[args["whom"]]
-        params: Any
-        verb: Verb
-        if step.kind == "block":
-            address = main_wallet(whom, step.livemode)
-            params = account.BlockAddress(address=address, blocked=args["blocked"])
-            verb, acting = account.block, ""
-        else:
-            params = account.UpdateAccount(account=whom, verification=args["level"])
-            verb, acting = account.update, whom
+        whom, livemode = self.accounts[step.args["whom"]], step.livemode
 
-        async def operate() -> None:
-            await process.operate(verb, params, acting, livemode=step.livemode)
+        async def block() -> None:
+            address, blocked = main_wallet(whom, livemode), bool(step.args["blocked"])
+            params = account.BlockAddress(address=address, blocked=blocked)
+            with self.auditor.wishing(livemode, address, blocked=blocked):
+                await process.operate(account.block, params, "", livemode=livemode)
 
-        self._background(process, operate)
+        async def update() -> None:
+            params = account.UpdateAccount(account=whom, verification=step.args["level"])
+            await process.operate(account.update, params, whom, livemode=livemode)
+
+        self._background(process, block if step.kind == "block" else update)
 
     def _work(self, process: Process) -> None:
         async def turn() -> None:

@@ -97,7 +97,7 @@ class Answers:
         if code in {"unavailable", "idempotency_key_in_use"}:
             agree(self.disturbed, "{} was answered '{}' in quiet times", asked.id, code)
             return
-        memory = self._memory(asked)
+        memory = self._memory(asked, reply)
         if code == "idempotency_key_reused":
             agree(asked.id not in self._effects.done, "{} was refused, and done", asked.id)
             other = memory is not None and (memory.asked or asked).same != asked.same
@@ -112,14 +112,18 @@ class Answers:
         else:
             self._refused(asked, reply)
 
-    def _memory(self, asked: Asked) -> Memory | None:
-        """What is remembered under a request's key, or was when it was asked."""
+    def _memory(self, asked: Asked, reply: Reply) -> Memory | None:
+        """What is remembered under a request's key, or was at some time since it was asked.
+
+        A clock that jumps may have an answer forgotten before it was delivered.
+        """
         if asked.key is None:
             return None
-        kept = self._kept.get((asked.account, asked.livemode, asked.key))
-        if not kept or (kept[-1].forgotten is not None and kept[-1].forgotten < asked.seq):
-            return None
-        return kept[-1]
+        kept = self._kept.get((asked.account, asked.livemode, asked.key), ())
+        known = [m for m in kept if m.forgotten is None or m.forgotten >= asked.seq]
+        same = [m for m in known if m.body is None or m.body == reply.body]
+        found = same or known
+        return found[-1] if found else None
 
     def _remembered(self, asked: Asked, reply: Reply, memory: Memory | None) -> None:
         """An answer under a key is the one that is remembered, byte for byte."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tests.simulation.audit.answer import Answers
 from tests.simulation.audit.books import Books
 from tests.simulation.audit.effect import Effects
-from tests.simulation.audit.facts import FEE, Asked, Disagreement, Facts, Row, agree
+from tests.simulation.audit.facts import FEE, Asked, Disagreement, Facts, Row, Wish, agree
 from tests.simulation.audit.limit import Limits
 from tests.simulation.audit.noun import NOUNS, Nouns
 from tests.simulation.audit.refusal import Refusals
@@ -85,6 +85,16 @@ class Auditor(Witness):
         """Hold an answer to the contract, also one that got lost on its way."""
         with self._looking():
             self.answers.check(self._effects.asks[id_], reply)
+
+    @contextmanager
+    def wishing(self, livemode: bool, address: str, *, blocked: bool) -> Iterator[None]:
+        """Know that the operator wants an address blocked, or let go."""
+        wish = Wish(blocked)
+        self.facts.wishes[livemode, address].append(wish)
+        try:
+            yield
+        finally:
+            wish.ended = self.facts.seq
 
     @contextmanager
     def turning(self) -> Iterator[None]:

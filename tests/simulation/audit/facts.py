@@ -86,6 +86,15 @@ class Asked(NamedTuple):
         return (self.method, self.path, self.body)
 
 
+class Wish:
+    """The operator's wish that an address be blocked, or be let go."""
+
+    def __init__(self, blocked: bool) -> None:
+        self.blocked = blocked
+        self.ended: int | None = None
+        """How many commits there were when it was answered, or lost."""
+
+
 class Facts:
     """What is known."""
 
@@ -96,6 +105,7 @@ class Facts:
         self.wallets: dict[tuple[str, bool], str] = {}
         self.blocked: defaultdict[tuple[bool, str], History[bool]]
         self.blocked = defaultdict(lambda: History(False))
+        self.wishes: defaultdict[tuple[bool, str], list[Wish]] = defaultdict(list)
         self.levels: dict[tuple[str, bool], History[str]] = {}
         self.capabilities: dict[str, list[str]] = {}
         self.available: defaultdict[tuple[bool, str], History[int]]
@@ -113,11 +123,18 @@ class Facts:
         return min(self.turns, default=self.seq)
 
     def is_blocked(self, livemode: bool, addresses: Iterable[str], since: int) -> set[bool]:
-        """Whether one of these was blocked: all that was so at some time since."""
+        """Whether one of these was blocked: all that was so at some time since.
+
+        One that is blocked and let go again in one commit was blocked in between: so much is
+        known of it that somebody wished it then.
+        """
         found: set[bool] = set()
         for address in addresses:
             known = (livemode, address) in self.blocked
             values = set(self.blocked[livemode, address].since(since)) if known else {False}
+            for wish in self.wishes.get((livemode, address), ()):
+                if wish.ended is None or wish.ended >= since:
+                    values.add(wish.blocked)
             if values == {True}:
                 return {True}
             found |= values

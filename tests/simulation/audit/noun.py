@@ -127,7 +127,11 @@ class Nouns:
                 self._facts.states[id_] = History(status)
             else:
                 history.become(self._facts.seq, status)
-        if noun == "stablecoin_transfer":
+        if noun == "account":
+            # In one commit it may have been at more than one level.
+            level = self._facts.levels[id_, body["livemode"]]
+            level.become(self._facts.seq, body["verification"])
+        elif noun == "stablecoin_transfer":
             booked = _BOOKED.get(str(status), "scheduled")
             left = self._books.after.get((id_, booked))
             agree(left is not None, "{} is '{}', and was not booked '{}'", id_, status, booked)
