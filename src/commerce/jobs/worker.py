@@ -33,6 +33,10 @@ where they do, the second finds the jobs done.
 """
 RETRY_SECONDS_MAX = 3600
 UNAVAILABLE = "unavailable"
+OVER = Answer(200, b"over")
+"""The job has been done, by this worker or another, and may be forgotten."""
+NOT_YET = Answer(200, b"not yet")
+"""The job is to be kept: another worker has put it off, or the clock was set back."""
 
 log = structlog.get_logger("commerce.jobs")
 
@@ -82,12 +86,14 @@ class Worker:
     async def _do(self, job: Job) -> bool:
         """Run one job; whether it is over. One that fails is put off, longer each time."""
         try:
-            await self._engine.submit(_command(job, self.tasks[job.task]))
+            answer = await self._engine.submit(_command(job, self.tasks[job.task]))
         except ApiError as error:
             problem = error.code
         except Exception as error:  # noqa: BLE001 - the engine has logged it
             problem = type(error).__name__
         else:
+            if answer != OVER:
+                return False
             log.info("job_done", task=job.task, subject=job.subject)
             return True
         if problem != UNAVAILABLE:
@@ -102,11 +108,14 @@ def _command(job: Job, task: Task) -> Command:
     caller = Caller(job.account, job.livemode)
 
     def run(tx: Tx) -> Answer:
-        found = _due(tx, job)
-        if found is not None:
-            task.run(tx, params)
-            tx.change_job(found, due_at=None)
-        return Answer(200, b"")
+        found = tx.job(job.key)
+        if found is None or found.due_at is None:
+            return OVER
+        if found.due_at > tx.now:
+            return NOT_YET
+        task.run(tx, params)
+        tx.change_job(found, due_at=None)
+        return OVER
 
     def needs(needs: Needs) -> None:
         needs.row(JOB.key, job.key, lock=True)
@@ -117,8 +126,9 @@ def _command(job: Job, task: Task) -> Command:
 
 def _postponement(job: Job, problem: str) -> Command:
     def run(tx: Tx) -> Answer:
-        found = _due(tx, job)
-        if found is not None:
+        found = tx.job(job.key)
+        # Another worker may have been faster.
+        if found is not None and found.due_at is not None and found.due_at <= tx.now:
             seconds = min(2**found.attempts, RETRY_SECONDS_MAX)
             tx.change_job(found, due_at=tx.now + seconds, problem=problem)
         return Answer(200, b"")
@@ -127,11 +137,3 @@ def _postponement(job: Job, problem: str) -> Command:
         needs.row(JOB.key, job.key, lock=True)
 
     return Command(Caller(job.account, job.livemode), run, needs)
-
-
-def _due(tx: Tx, job: Job) -> Job | None:
-    """The job as it is now, locked; None where another worker was faster."""
-    found = tx.job(job.key)
-    if found is None or found.due_at is None or found.due_at > tx.now:
-        return None
-    return found
