@@ -19,6 +19,7 @@ from commerce.areas.identity.account import Account, Capability, Plan, Verificat
 from commerce.kernel.clock import FixedClock
 from commerce.kernel.master_key import MasterKey
 from commerce.ledger.audit import audit
+from commerce.ledger.block import Block
 from commerce.resource.access import KeyType, Scope
 from commerce.resource.event_type import catalogue
 from commerce.resource.parameter import Moment
@@ -74,6 +75,10 @@ class Stage:
         """The address that requests come from, as far as the app is told."""
         self._names = itertools.count(1)
         self._connection: asyncpg.Connection[asyncpg.Record]
+
+    async def seal(self) -> list[Block]:
+        """Close a block over all that has happened, in each mode where something has."""
+        return await self.app.sealer.turn()
 
     def name(self) -> str:
         """A name not used before on this stage."""

@@ -52,7 +52,8 @@ class Rehearsal(Example):
         self.other_wallet = other.wallet
 
     async def call(self, operation: str, /, **params: Any) -> dict[str, Any]:
-        """Call as a client would."""
+        """Call as a client would, after whatever was done before has been sealed."""
+        await self.stage.seal()
         route, body = _split(operation, params)
         return await self.stage.done(route, self.party.key, **body)
 
@@ -77,6 +78,7 @@ class Rehearsal(Example):
         values = {"address": self.wallet, "key": KEY}
         if operation is not None and operation.example is not None:
             values |= {name: str(each) for name, each in (await operation.example(self)).items()}
+            await self.stage.seal()
         return Call(re.sub(r"{(\w+)}", lambda at: values[at[1]], endpoint.name), None)
 
     async def perform(self, endpoint: Endpoint) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def test_the_ledger_holds_its_invariants_whatever_is_asked_of_it(
     sums: dict[str, int] = defaultdict(int)
     last: dict[tuple[object, ...], tuple[int, int]] = defaultdict(lambda: (0, 0))
     debit_normal = {row[:4]: row[4] for row in memory.rows(BALANCE).all()}
-    for *account, number, transaction, amount, after in entries:
+    for *account, number, transaction, amount, after, _ in entries:
         key = tuple(account)
         sums[transaction] += amount
         before, balance = last[key]

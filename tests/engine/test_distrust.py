@@ -69,7 +69,7 @@ def changed(table: Table, row: Row, **values: Any) -> Row:
 
 
 def entry(code: str, amount: int, transaction: str = "txn_x", currency: str = "ssusd") -> Row:
-    return ("acct_x", False, code, currency, 1, transaction, amount, 0)
+    return ("acct_x", False, code, currency, 1, transaction, amount, 0, 0)
 
 
 async def test_entries_that_balance_are_taken(sql: "Connection") -> None:

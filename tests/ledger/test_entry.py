@@ -77,7 +77,8 @@ def test_the_canonical_form_is_fixed() -> None:
     one = booking(Posting(account("a"), account("b"), 5))
     form = canonical("acct_1", "txn_1", 7, one, postings_json(one))
     assert form == (
-        b'["commerce.transaction.1","acct_1","txn_1",7,"transfer","tr_1","moved",'
+        b'["commerce.transaction.1","acct_1","txn_1",7,"transfer","tr_1","moved",1,"ssusd",'
+        b"null,null,null,"
         b'[["acct_1","a","acct_1","b","ssusd",5]]]'
     )
     assert transaction_hash(form) == hashlib.sha256(form).digest()

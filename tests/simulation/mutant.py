@@ -188,7 +188,8 @@ def a_refused_overlay_is_kept(patch: pytest.MonkeyPatch) -> None:
 
     def verb(self: Batch, work: Any, working: WorkingSet, now: int) -> Any:
         overlay = Overlay(working)
-        view = Tx(overlay, work.command.caller, now=now, means=self.means, lane=self.session.lane)
+        lane, mark, caller = self.session.lane, self.session.mark, work.command.caller
+        view = Tx(overlay, caller, now=now, means=self.means, lane=lane, mark=mark)
         try:
             answer = work.command.run(view)
         except ApiError as error:

@@ -22,7 +22,7 @@ def name() -> str:
 
 def balance(account: str, amount: int, code: str = "wallet") -> Row:
     """A balance of an account."""
-    return (account, False, code, "ssusd", False, True, amount, 1)
+    return (account, False, code, "ssusd", False, True, amount, 1, 0)
 
 
 def balance_key(account: str, code: str = "wallet") -> Key:
@@ -43,7 +43,7 @@ def answer(account: str, key: str = "k", body: str = "{}") -> Row:
 def transaction(account: str, id_: str, source: str, amount: int = 1, created: int = 1) -> Row:
     """A transaction of the ledger."""
     head = (account, False, id_, 1, created, "{}", "transfer", "transferred", source, amount)
-    return (*head, "ssusd", None, "to", "[]", bytes(32), None, None)
+    return (*head, "ssusd", None, "to", "[]", bytes(32), None, None, 0)
 
 
 def inserted(*rows: tuple[Table, Row], announcements: tuple[str, ...] = ()) -> Writing:

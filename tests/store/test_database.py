@@ -258,7 +258,7 @@ async def test_keys_are_looked_up_one_by_one_however_small_a_table_was(
     # A plan that reads the whole table is right while it is small, and kept when it is not.
     for number in range(rows):
         await server.execute(
-            "INSERT INTO ledger_balance VALUES ($1, false, 'c', 'ssusd', false, true, 0, 0)",
+            "INSERT INTO ledger_balance VALUES ($1, false, 'c', 'ssusd', false, true, 0, 0, 0)",
             f"{row.name()}-{number}",
         )
     await server.execute("ANALYZE; SET plan_cache_mode = force_generic_plan")

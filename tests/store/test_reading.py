@@ -104,7 +104,7 @@ async def test_a_column_without_a_value_matches_no_filter(store: Store) -> None:
 async def test_sums_are_by_another_column(store: Store) -> None:
     account = row.name()
     rows = [row.balance(account, 2, "a"), row.balance(account, 3, "b")]
-    rows.append((account, False, "a", "usd", False, True, 4, 1))
+    rows.append((account, False, "a", "usd", False, True, 4, 1, 0))
     await row.keep(store, row.inserted(*[(BALANCE, each) for each in rows]))
     filters = [Filter("account", "=", account), Filter("code", "in", ["a", "b"])]
     by_code = Sum(BALANCE, "balance", "code", filters)

@@ -53,9 +53,9 @@ async def test_a_session_that_is_closed_in_a_transaction_has_undone_it(store: St
 async def test_an_update_changes_only_what_the_table_says_may_change(store: Store) -> None:
     account = row.name()
     await row.keep(store, row.inserted((BALANCE, row.balance(account, 1))))
-    changed = (*row.balance_key(account), True, False, 7, 2)
+    changed = (*row.balance_key(account), True, False, 7, 2, 5)
     await row.keep(store, row.updated(BALANCE, changed))
-    kept = (*row.balance_key(account), False, True, 7, 2)
+    kept = (*row.balance_key(account), False, True, 7, 2, 5)
     assert await store.find(BALANCE.key, [row.balance_key(account)]) == [kept]
 
 

@@ -43,6 +43,7 @@ class Bookkeeper:
     _overlay: Overlay
     caller: Caller
     lane: int
+    mark: int
     now: int
 
     # The directory of addresses
@@ -73,12 +74,12 @@ class Bookkeeper:
 
     def _balance(self, account: LedgerAccount, key: Key) -> Row:
         row: Row | None = self._overlay.read(BALANCE.key, key, lock=True)
-        return row or (*key, account.debit_normal, account.guarded, 0, 0)
+        return row or (*key, account.debit_normal, account.guarded, 0, 0, 0)
 
     def found(self, account: LedgerAccount) -> None:
         """Say that an account is new, so that nobody looks for it: it belongs to a new object."""
         key = account.shard(self.lane)
-        self._overlay.put(BALANCE.key, key, (*key, account.debit_normal, account.guarded, 0, 0))
+        self._overlay.put(BALANCE.key, key, (*key, account.debit_normal, account.guarded, 0, 0, 0))
 
     def post(self, booking: Booking, *, account: str | None = None) -> Booked:
         """Book a transaction: all of its postings. Raises `insufficient_funds` below a floor.
@@ -88,9 +89,7 @@ class Bookkeeper:
         caller = self.caller
         owner = account or caller.account
         made = self._ids("txn", livemode=caller.livemode)
-        for touched, amount in net(booking).items():
-            if amount:
-                self._enter(touched, amount, made)
+        mark = self._enter(made, net(booking))
         postings = postings_json(booking)
         tx_hash = transaction_hash(canonical(owner, made, self.now, booking, postings))
         self._overlay.append(
@@ -113,21 +112,32 @@ class Bookkeeper:
                 tx_hash,
                 booking.payee,
                 booking.memo,
+                mark,
             ),
         )
         return Booked(made, tx_hash)
 
-    def _enter(self, account: LedgerAccount, amount: int, transaction: str) -> None:
-        key = account.shard(self.lane)
-        *_, balance, entries = self._balance(account, key)
-        after = balance + (amount if account.debit_normal else -amount)
-        if account.guarded and after < 0:
-            raise ApiError("insufficient_funds", f"{account.code} holds too little for this.")
-        if abs(after) > AMOUNT_MAX:
-            raise ApiError("limit_exceeded", f"{account.code} can hold no more.")
-        row = (*key, account.debit_normal, account.guarded, after, entries + 1)
-        self._overlay.put(BALANCE.key, key, row)
-        self._overlay.append(ENTRY, (*key, entries + 1, transaction, amount, after))
+    def _enter(self, transaction: str, amounts: dict[LedgerAccount, int]) -> int:
+        """Enter a transaction on its accounts, and give its mark.
+
+        That is the batch's own, or the largest that was entered on one of them before: another
+        batch may have got its lock first although it began later.
+        """
+        mark = self.mark
+        entered = []
+        for account, amount in amounts.items():
+            if amount:
+                key = account.shard(self.lane)
+                *_, balance, entries, before = self._balance(account, key)
+                mark = max(mark, before)
+                after = balance + (amount if account.debit_normal else -amount)
+                _require_within(account, after)
+                entered.append((account, key, entries + 1, amount, after))
+        for account, key, number, amount, after in entered:
+            row = (*key, account.debit_normal, account.guarded, after, number, mark)
+            self._overlay.put(BALANCE.key, key, row)
+            self._overlay.append(ENTRY, (*key, number, transaction, amount, after, mark))
+        return mark
 
     def use(self, cap: Cap, amount: int) -> int:
         """Count an amount against a cap and give what has passed in all; raises `CapReached`."""
@@ -135,3 +145,10 @@ class Bookkeeper:
         counted = count(cap, row, amount, self.now)
         self._overlay.put(CAP.key, cap.key, counted)
         return int(counted[USED_AT])
+
+
+def _require_within(account: LedgerAccount, after: int) -> None:
+    if account.guarded and after < 0:
+        raise ApiError("insufficient_funds", f"{account.code} holds too little for this.")
+    if abs(after) > AMOUNT_MAX:
+        raise ApiError("limit_exceeded", f"{account.code} can hold no more.")

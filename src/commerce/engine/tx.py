@@ -84,11 +84,12 @@ class Tx(Bookkeeper):
         "condition",
         "emitted",
         "lane",
+        "mark",
         "now",
     )
 
-    def __init__(
-        self, overlay: Overlay, caller: Caller, *, now: int, means: Means, lane: int
+    def __init__(  # noqa: PLR0913 - what a verb sees, always named
+        self, overlay: Overlay, caller: Caller, *, now: int, means: Means, lane: int, mark: int
     ) -> None:
         self._overlay = overlay
         self._ids = means.ids
@@ -97,6 +98,8 @@ class Tx(Bookkeeper):
         self.now = now
         """The time, Unix seconds; it does not pass while the verb runs."""
         self.lane = lane
+        self.mark = mark
+        """The place of the batch in the ledger's history; larger for one that began later."""
         self.condition: Condition | None = None
         """What must be so of the object to be changed; None once it was found to be so."""
         self.emitted: dict[str, Emitted] = {}

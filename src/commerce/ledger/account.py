@@ -20,12 +20,14 @@ BALANCE = Table(
         Column("guarded", "boolean"),
         Column("balance", "bigint"),
         Column("entries", "bigint"),
+        Column("mark", "bigint"),
     ],
     key=("account", "livemode", "code", "currency"),
     rank=1000,
-    updated=("balance", "entries"),
+    updated=("balance", "entries", "mark"),
 )
-"""Each account's balance on its normal side, in the smallest unit, and its number of entries."""
+"""Each account's balance on its normal side, in the smallest unit, its number of entries, and the
+mark of the last one."""
 
 
 class LedgerAccount(NamedTuple):

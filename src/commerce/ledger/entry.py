@@ -8,7 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from commerce.ledger.account import LedgerAccount
-from commerce.store.table import Column, Table
+from commerce.proofs import TRANSACTION_VERSION
+from commerce.store.table import Column, Row, Table
 
 AMOUNT_MAX = 2**63 - 1
 """Balances are signed 64-bit integers of the smallest unit."""
@@ -33,6 +34,7 @@ TRANSACTION = Table(
         Column("tx_hash", "bytea"),
         Column("payee", "text", nullable=True),
         Column("memo", "text", nullable=True),
+        Column("mark", "bigint"),
     ],
     key=("account", "livemode", "id"),
     rank=2000,
@@ -51,6 +53,7 @@ ENTRY = Table(
         Column("transaction", "text"),
         Column("amount", "bigint"),
         Column("balance_after", "bigint"),
+        Column("mark", "bigint"),
     ],
     key=("account", "livemode", "code", "currency", "number"),
     rank=2100,
@@ -123,12 +126,31 @@ def canonical(
 ) -> bytes:
     """The canonical form of a transaction: compact JSON with a fixed order of members.
 
-    `["commerce.transaction.1", account, id, created, type, source, booking, postings]`, the
-    postings as `postings_json` writes them.
+    `["commerce.transaction.1", account, id, created, type, source, booking, amount, currency,
+    from, to, memo, postings]`, the postings as `postings_json` writes them.
     """
-    head = ["commerce.transaction.1", account, transaction, created]
-    members = msgspec.json.encode([*head, booking.type, booking.source, booking.name])
-    return members[:-1] + b"," + postings + b"]"
+    name, type_, source, currency, amount, _, sender, recipient, _, memo = booking
+    head = [TRANSACTION_VERSION, account, transaction, created]
+    told = [type_, source, name, amount, currency, sender, recipient, memo]
+    return msgspec.json.encode([*head, *told])[:-1] + b"," + postings + b"]"
+
+
+def canonical_of(row: Row) -> bytes:
+    """The canonical form of a transaction that was kept."""
+    kept = dict(zip(TRANSACTION.names, row, strict=True))
+    booking = Booking(
+        kept["booking"],
+        kept["type"],
+        kept["source"],
+        kept["currency"],
+        kept["amount"],
+        (),
+        kept["sender"],
+        kept["recipient"],
+        memo=kept["memo"],
+    )
+    postings = kept["postings"].encode()
+    return canonical(kept["account"], kept["id"], kept["created"], booking, postings)
 
 
 def transaction_hash(canonical_form: bytes) -> bytes:

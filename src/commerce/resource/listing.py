@@ -10,7 +10,7 @@ import msgspec
 from commerce.kernel.errors import ApiError
 from commerce.resource.filter import filters, single
 from commerce.resource.noun import Noun, Spec
-from commerce.resource.reading import Reading, things
+from commerce.resource.reading import Reading, completed
 from commerce.store.table import Filter, Key, Page
 
 LIMIT_DEFAULT = 10
@@ -86,5 +86,5 @@ async def list_things(reading: Reading, noun: type[Noun], query: Query, url: str
     rows = rows[: query.limit]
     if ascending:
         rows.reverse()
-    data = [spec.wire(thing) for thing in things(spec, rows)]
+    data = [spec.wire(thing) for thing in await completed(reading, spec, rows)]
     return ListOf(url=url, has_more=has_more, data=data)

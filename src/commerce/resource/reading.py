@@ -82,15 +82,15 @@ class Reading:
         row = await self.row(kind, id_)
         if row is None:
             raise await self.missing(kind, id_)
-        held = kind.held(row)
-        self._got[(kind.name, id_)] = held
-        return held.thing  # type: ignore[no-any-return]
+        self._got[(kind.name, id_)] = kind.held(row)
+        (thing,) = await completed(self, kind, [row])
+        return thing  # type: ignore[no-any-return]
 
     async def many(self, kind: Kind, ids: Sequence[str]) -> dict[str, Any]:
         """Those of the caller's objects that there are, by id, in one query."""
         keys = [self.key(id_) for id_ in ids]
         rows = await self._reader.store.find(kind.table.key, keys)
-        return {thing.id: thing for thing in things(kind, rows)}
+        return {thing.id: thing for thing in await completed(self, kind, rows)}
 
     def state(self, thing: Any) -> str | None:
         """The state in which `get` has read an object; None for what was read otherwise."""
@@ -130,11 +130,28 @@ class Reading:
         ]
         return await self._reader.store.page(page._replace(filters=[*own, *page.filters]))
 
+    async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
+        """Rows by their keys, whoever's they are; a key without a row gives none."""
+        return await self._reader.store.find(index, keys)
+
+    async def above(self, index: Index, keys: Sequence[Key]) -> list[Row]:
+        """For each key the row next above it in the index's last column."""
+        return await self._reader.store.above(index, keys)
+
+    async def everyones(self, page: Page) -> list[Row]:
+        """Rows of what belongs to nobody."""
+        return await self._reader.store.page(page)
+
     async def sums(self, *asked: Sum) -> list[dict[Any, int]]:
         """Sums over committed rows, each by another column, all of them from one snapshot."""
         return await self._reader.store.sums(*asked)
 
 
-def things(kind: Kind, rows: list[Row]) -> list[Any]:
-    """Rows as objects."""
-    return [kind.held(row).thing for row in rows]
+async def completed(reading: Reading, kind: Kind, rows: list[Row]) -> list[Any]:
+    """Rows as objects, whole: a noun with computed fields may say how they are filled in.
+
+    It does with `complete: ClassVar`, which takes what reads and objects, and gives those objects.
+    """
+    things = [kind.held(row).thing for row in rows]
+    complete = getattr(type(things[0]), "complete", None) if things else None
+    return things if complete is None else await complete(reading, things)

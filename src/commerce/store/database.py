@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 
+from commerce.meter.meters import Meters
 from commerce.store import rate, sql
 from commerce.store.layout import Layout
 from commerce.store.migrate import MigrationError, pending
+from commerce.store.pool_use import PoolUse
 from commerce.store.session import (
     CommitUnknown,
     Conflict,
@@ -20,6 +22,7 @@ from commerce.store.session import (
     Outcome,
     StoreUnavailable,
     WriteRefused,
+    mark_of,
 )
 from commerce.store.table import Index, Key, Page, Row, Sum, Table, Wanted, Writing
 
@@ -92,10 +95,12 @@ def _said(error: Exception) -> str:
 class DatabaseSession:
     """One lane's own connection: a pool would add a round trip to each batch to clean it."""
 
-    def __init__(self, connection: Connection, lane: int, layout: Layout) -> None:
+    def __init__(self, connection: Connection, lane: int, layout: Layout, epoch: int) -> None:
         self._connection = connection
         self._layout = layout
+        self._epoch = epoch
         self.lane = lane
+        self.mark = 0
 
     async def begin(self) -> None:
         """Begin a transaction."""
@@ -111,12 +116,18 @@ class DatabaseSession:
     async def load(self, wanted: Wanted) -> list[tuple[Index, list[Row]]]:
         """Load rows, locking those that are to be locked."""
         statement, values, indexes = sql.load(wanted, self._layout)
-        if not indexes:
-            return []
         with _translated():
             found = await self._connection.fetchrow(statement, *values)
         assert found is not None
-        return [(index, rows or []) for index, rows in zip(indexes, found, strict=True)]
+        *loaded, xid = found
+        self.mark = mark_of(self._epoch, xid)
+        return [(index, rows or []) for index, rows in zip(indexes, loaded, strict=True)]
+
+    async def horizon(self, lock: int) -> int | None:
+        """The mark below which nothing more can appear; None while another session asks."""
+        with _translated():
+            xid = await self._connection.fetchval(sql.OLDEST_RUNNING, lock)
+        return None if xid is None else mark_of(self._epoch, xid)
 
     async def write(self, writing: Writing) -> int:
         """Write everything in one statement."""
@@ -149,9 +160,10 @@ class DatabaseSession:
 class Database:
     """The store in PostgreSQL."""
 
-    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+    def __init__(self, url: str, *, pool_size: int = 8, meters: Meters | None = None) -> None:
         self._url = url
         self._pool_size = pool_size
+        self._use = PoolUse(pool_size, meters or Meters())
         self._pool: Pool | None = None
         self._layout = Layout({})
         self._opening = asyncio.Lock()
@@ -185,6 +197,13 @@ class Database:
                 self._pool = pool
         return self._pool
 
+    @asynccontextmanager
+    async def _acquired(self) -> AsyncIterator[Connection]:
+        pool = self._pool or await self._pooled()
+        with self._use:
+            async with pool.acquire() as connection:
+                yield cast("Connection", connection)
+
     async def session(self) -> DatabaseSession:
         """Open a session on a connection of its own and claim the lowest free lane number."""
         with _translated():
@@ -194,12 +213,14 @@ class Database:
                 "SELECT pg_try_advisory_lock($1, $2)", LANE_LOCK, lane
             ):
                 lane += 1
-            return DatabaseSession(connection, lane, await Layout.read(connection))
+            epoch = await connection.fetchval("SELECT current_ledger_epoch()")
+            return DatabaseSession(connection, lane, await Layout.read(connection), epoch)
 
     async def _fetch(self, statement: str, values: Sequence[Any]) -> list[Row]:
         with _translated():
             pool = self._pool or await self._pooled()
-            return [tuple(row) for row in await pool.fetch(statement, *values)]
+            with self._use:
+                return [tuple(row) for row in await pool.fetch(statement, *values)]
 
     async def _fetch_by_keys(self, write: Callable[..., sql.Statement], *about: Any) -> list[Row]:
         """Run a statement whose keys travel as rows of a table's type."""
@@ -207,7 +228,8 @@ class Database:
             pool = self._pool or await self._pooled()
             statement, values = write(*about, self._layout)
             try:
-                return [tuple(row) for row in await pool.fetch(statement, *values)]
+                with self._use:
+                    return [tuple(row) for row in await pool.fetch(statement, *values)]
             except asyncpg.DatatypeMismatchError:
                 await pool.expire_connections()
                 self._layout = await Layout.read(cast("Connection", pool))
@@ -216,6 +238,10 @@ class Database:
     async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
         """Committed rows by their keys."""
         return await self._fetch_by_keys(sql.find, index, keys)
+
+    async def above(self, index: Index, keys: Sequence[Key]) -> list[Row]:
+        """For each key the committed row next above it."""
+        return await self._fetch_by_keys(sql.above, index, keys)
 
     async def page(self, page: Page) -> list[Row]:
         """One page of committed rows."""
@@ -258,8 +284,7 @@ class Database:
         """Try to insert the row, never keeping it: waiting means somebody is about to."""
         statement, values = sql.claim(table, row)
         with _translated():
-            pool = self._pool or await self._pooled()
-            async with pool.acquire() as connection:
+            async with self._acquired() as connection:
                 transaction = connection.transaction()
                 await transaction.start()
                 try:
@@ -275,9 +300,8 @@ class Database:
         """Whether PostgreSQL answers, with all of our migrations and no others."""
         try:
             with _translated():
-                pool = self._pool or await self._pooled()
-                async with pool.acquire() as connection:
-                    return not await pending(cast("Connection", connection))
+                async with self._acquired() as connection:
+                    return not await pending(connection)
         except (StoreUnavailable, MigrationError):
             return False
 

@@ -9,6 +9,7 @@ PostgreSQL, and so is outliving the process.
 from __future__ import annotations
 
 import asyncio
+import bisect
 import json
 import operator
 import time
@@ -23,6 +24,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager
+from operator import itemgetter
 from typing import Any
 
 from commerce.store import rate
@@ -33,8 +35,9 @@ from commerce.store.session import (
     Outcome,
     StoreUnavailable,
     WriteRefused,
+    mark_of,
 )
-from commerce.store.table import Filter, Index, Key, Page, Row, Sum, Table, Wanted, Writing
+from commerce.store.table import Filter, Index, Key, Page, Row, Rows, Sum, Table, Wanted, Writing
 
 _NO_TRANSACTION = -1
 
@@ -50,38 +53,13 @@ _COMPARE: dict[str, Callable[..., bool]] = {
 }
 
 
-class _Rows:
-    """The committed rows of one table, by each index that anybody has asked for."""
-
-    def __init__(self, table: Table) -> None:
-        self._key = table.key
-        self._by: dict[Index, dict[Key, Row]] = {table.key: {}}
-
-    def all(self) -> list[Row]:
-        return list(self._by[self._key].values())
-
-    def at(self, index: Index, key: Key) -> Row | None:
-        if index not in self._by:
-            self._by[index] = {index.of(row): row for row in self.all()}
-        return self._by[index].get(key)
-
-    def put(self, key: Key, row: Row | None) -> None:
-        old = self.at(self._key, key)
-        for index, rows in self._by.items():
-            if old is not None:
-                rows.pop(index.of(old), None)
-            # NULLs are distinct: a row without a value is in no unique index over it.
-            if row is not None and None not in index.of(row):
-                rows[index.of(row)] = row
-
-
 class Memory:
     """A store in memory.
 
     `interrupt`, where set, is awaited before each step: of a session `begin`, `find`, `load`,
-    `write`, `commit`, and `committed` (kept, and not yet answered for); of the store `session`,
-    `read`, `forget`, `outcome`, `held`, `take`. It may wait, which stops the world there, or
-    raise what the store may raise there: `StoreUnavailable`, `CommitUnknown`.
+    `horizon`, `write`, `commit`, and `committed` (kept, and not yet answered for); of the store
+    `session`, `read`, `forget`, `outcome`, `held`, `take`. It may wait, which stops the world
+    there, or raise what the store may raise there: `StoreUnavailable`, `CommitUnknown`.
     """
 
     def __init__(self, *, lock_timeout_seconds: float = 5.0) -> None:
@@ -90,22 +68,24 @@ class Memory:
         self.locks: dict[tuple[Index, Key], MemorySession] = {}
         self.outcomes: list[Outcome] = []  # by transaction id
         self.lanes: set[int] = set()
+        self.running: set[int] = set()
+        self.leaders: dict[int, MemorySession] = {}
         self.told: list[Callable[[str | None], None]] = []
         self.now: Callable[[], int] = time.time_ns
         """The clock of rate budgets, Unix nanoseconds."""
         self._budgets: dict[tuple[str, bool], rate.Budget] = {}
-        self._tables: dict[Table, _Rows] = {}
+        self._tables: dict[Table, Rows] = {}
 
     async def step(self, name: str) -> None:
         """Let the interrupt in."""
         if self.interrupt is not None:
             await self.interrupt(name)
 
-    def rows(self, table: Table) -> _Rows:
+    def rows(self, table: Table) -> Rows:
         """The committed rows of a table."""
         rows = self._tables.get(table)
         if rows is None:
-            rows = self._tables[table] = _Rows(table)
+            rows = self._tables[table] = Rows(table)
         return rows
 
     async def session(self) -> MemorySession:
@@ -121,6 +101,17 @@ class Memory:
         rows = self.rows(index.table)
         return _parts(index, (rows.at(index, key) for key in sorted(keys)))
 
+    async def above(self, index: Index, keys: Sequence[Key]) -> list[Row]:
+        """For each key the committed row next above it."""
+        await self.step("read")
+        places = sorted((index.of(row), row) for row in self.rows(index.table).all())
+        found = []
+        for key in sorted(keys):
+            at = bisect.bisect_right(places, key, key=itemgetter(0))
+            if at < len(places) and places[at][0][:-1] == key[:-1]:
+                found.append(places[at][1])
+        return found
+
     async def page(self, page: Page) -> list[Row]:
         """One page of committed rows."""
         await self.step("read")
@@ -129,7 +120,8 @@ class Memory:
         if page.after is not None:
             beyond = operator.gt if page.ascending else operator.lt
             rows = [row for row in rows if beyond(place(row), page.after)]
-        return sorted(rows, key=place, reverse=not page.ascending)[: page.limit]
+        rows = sorted(rows, key=place, reverse=not page.ascending)[: page.limit]
+        return rows if page.select is None else list(map(Index(page.table, page.select).of, rows))
 
     async def sums(self, *asked: Sum) -> list[dict[Any, int]]:
         """Sums, each by another column."""
@@ -237,6 +229,7 @@ class MemorySession:
         await self._store.step("begin")
         self._start(len(self._store.outcomes))
         self._store.outcomes.append("running")
+        self._store.running.add(self._xid)
 
     @contextmanager
     def _undone_on_error(self) -> Iterator[None]:
@@ -253,6 +246,10 @@ class MemorySession:
             del self._store.locks[lock]
         self._ended.set()
         self._store.outcomes[self._xid] = "committed" if kept else "aborted"
+        self._store.running.remove(self._xid)
+        self._store.leaders = {
+            lock: session for lock, session in self._store.leaders.items() if session is not self
+        }
         if kept:
             self._store.keep(self.changes, self._announcements)
         self._start(_NO_TRANSACTION)
@@ -319,6 +316,20 @@ class MemorySession:
                         # Whoever was waited for may have changed it.
                         rows[key] = self._at(index, key)
             return [(i, _parts(i, seen[i].values())) for i in order]
+
+    @property
+    def mark(self) -> int:
+        """The running transaction's mark."""
+        return mark_of(1, self._xid)
+
+    async def horizon(self, lock: int) -> int | None:
+        """The mark below which no other transaction runs."""
+        with self._undone_on_error():
+            await self._store.step("horizon")
+            if self._store.leaders.setdefault(lock, self) is not self:
+                return None
+            running = self._store.running - {self._xid}
+            return mark_of(1, min(running, default=len(self._store.outcomes)))
 
     async def write(self, writing: Writing) -> int:
         """Write everything. A new row waits for whoever is writing one of the same key."""

@@ -9,6 +9,15 @@ from typing import Any, Literal, Protocol
 from commerce.store.rate import Ask, Grant
 from commerce.store.table import Index, Key, Page, Row, Sum, Table, Wanted, Writing
 
+EPOCH_SHIFT = 48
+"""A mark is an epoch and, in this many bits, a transaction id of that epoch."""
+
+
+def mark_of(epoch: int, xid: int) -> int:
+    """The mark of a transaction id."""
+    return (epoch << EPOCH_SHIFT) + xid
+
+
 Outcome = Literal["committed", "aborted", "running", "unknown"]
 
 
@@ -47,6 +56,13 @@ class Session(Protocol):
     def lane(self) -> int:
         """The number of this lane, unique among all lanes of all processes on this store."""
 
+    @property
+    def mark(self) -> int:
+        """The running transaction's mark, once it has loaded: its place in the ledger's history.
+
+        Marks of transactions that begin to lock later are larger.
+        """
+
     async def begin(self) -> None:
         """Begin a transaction. Raises `StoreUnavailable`."""
 
@@ -55,6 +71,12 @@ class Session(Protocol):
 
     async def load(self, wanted: Wanted) -> list[tuple[Index, list[Row]]]:
         """Load rows, locking those that are to be locked. Raises `Conflict`."""
+
+    async def horizon(self, lock: int) -> int | None:
+        """The mark below which no transaction runs any more, and so nothing more can appear.
+
+        None while another session has asked under the same `lock` and not ended yet.
+        """
 
     async def write(self, writing: Writing) -> int:
         """Write everything; gives the transaction's id. Raises `Conflict`, `WriteRefused`."""
@@ -77,6 +99,12 @@ class Store(Protocol):
 
     async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
         """Committed rows by their keys, unlocked; a key without a row gives none."""
+
+    async def above(self, index: Index, keys: Sequence[Key]) -> list[Row]:
+        """For each key the committed row next above it in the last column of the index.
+
+        In all the other columns it agrees with the key. A key without such a row gives none.
+        """
 
     async def page(self, page: Page) -> list[Row]:
         """One page of committed rows."""

@@ -11,6 +11,12 @@ from commerce.store.table import Filter, Index, Key, Page, Row, Sum, Table, Want
 
 Statement = tuple[str, list[Any]]
 
+XID = "pg_current_xact_id()::text::bigint"
+OLDEST_RUNNING = """
+    SELECT CASE WHEN pg_try_advisory_xact_lock($1)
+        THEN pg_snapshot_xmin(pg_current_snapshot())::text::bigint END"""
+"""The oldest transaction that still runs, or the next to begin; for one session at a time."""
+
 
 @lru_cache(maxsize=2048)
 def _find(index: Index, mark: int, *, lock: bool) -> str:
@@ -37,7 +43,7 @@ def load(wanted: Wanted, layout: Layout) -> tuple[str, list[Any], list[Index]]:
     """All rows a batch wants, in one statement, locked in the one global order.
 
     PostgreSQL evaluates the target list from left to right and each part key by key, so the
-    order of locks is the order written here: by rank, then key.
+    order of locks is the order written here: by rank, then key. Last comes the transaction's id.
     """
     parts: list[str] = []
     values: list[Any] = []
@@ -50,7 +56,24 @@ def load(wanted: Wanted, layout: Layout) -> tuple[str, list[Any], list[Index]]:
             values.append(layout.rows(index.table, index.columns, keys))
             parts.append(f"(SELECT array_agg(r) FROM ({_find(index, len(values), lock=lock)}) r)")
             indexes.append(index)
-    return f"SELECT {', '.join(parts)}", values, indexes
+    return f"SELECT {', '.join([*parts, XID])}", values, indexes
+
+
+@lru_cache(maxsize=2048)
+def _above(index: Index) -> str:
+    table = index.table.name
+    *prefix, last = index.columns
+    matches = "".join(f"{table}.{column} = k.{column} AND " for column in prefix)
+    return (
+        f"SELECT t.* FROM unnest($1::{table}[]) k CROSS JOIN LATERAL"
+        f" (SELECT {', '.join(index.select)} FROM {table}"
+        f" WHERE {matches}{table}.{last} > k.{last} ORDER BY {last} LIMIT 1) t"
+    )
+
+
+def above(index: Index, keys: Sequence[Key], layout: Layout) -> Statement:
+    """For each key the row next above it, that agrees with it in all columns but the last."""
+    return _above(index), [layout.rows(index.table, index.columns, sorted(keys))]
 
 
 @lru_cache(maxsize=2048)
@@ -119,7 +142,7 @@ def page(page: Page) -> Statement:
     values.append(page.limit)
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     statement = (
-        f"SELECT {', '.join(page.table.names)} FROM {page.table.name}{where}"
+        f"SELECT {', '.join(page.select or page.table.names)} FROM {page.table.name}{where}"
         f" ORDER BY {order} LIMIT ${len(values)}"
     )
     return statement, values

@@ -41,7 +41,7 @@ def _id(answer: dict[str, Any]) -> tuple[str, str] | None:
     if isinstance(answer.get("id"), str):
         return answer["id"], '["id"]'
     data = answer.get("data")
-    if isinstance(data, list) and data:
+    if isinstance(data, list) and data and "id" in data[0]:
         return data[0]["id"], '["data"][0]["id"]'
     return None
 

@@ -21,6 +21,7 @@ async def test_a_wallet_that_was_never_credited_is_empty(stage: Stage, party: Pa
         "currency": "ssusd",
         "balances": {"available": "0.00", "pending": "0.00", "locked": "0.00", "total": "0.00"},
         "as_of": NOW,
+        "block_height": None,
         "transaction_count": 0,
         "first_transaction": None,
         "last_transaction": None,

@@ -141,7 +141,8 @@ async def test_the_ledger_debits_amount_and_fee_and_its_hash_can_be_computed(
         [sender.id, payer, "network", "fees:network", "ssusd", 10_000],
     ]
     canonical: list[Any] = ["commerce.transaction.1", sender.id, made["id"], NOW, "transfer"]
-    canonical += [transfer["id"], "transferred", postings]
+    canonical += [transfer["id"], "transferred", 10_000_001, "ssusd"]
+    canonical += [sender.wallet, friend.wallet, None, postings]
     text = json.dumps(canonical, separators=(",", ":"))
     assert hashlib.sha256(text.encode()).hexdigest() == made["tx_hash"]
     booked = await stage.get(f"/stablecoin/transactions/{made['id']}", sender.key)

@@ -202,6 +202,7 @@ def _legs(debit: tuple[str, str], credit: tuple[str, str], amount: int) -> Legs:
 def _hash(row: Row, postings: list[list[object]]) -> bytes:
     """SHA-256 over the canonical form, written by another library than the ledger's."""
     head = ["commerce.transaction.1", row["account"], row["id"], row["created"]]
-    form = [*head, row["type"], row["source"], row["booking"], postings]
+    names = ("type", "source", "booking", "amount", "currency", "sender", "recipient", "memo")
+    form = [*head, *(row[name] for name in names), postings]
     text = json.dumps(form, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).digest()

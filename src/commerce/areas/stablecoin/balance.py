@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated, NamedTuple
 
 import msgspec
 
 from commerce.areas.identity.account import main_wallet
+from commerce.areas.stablecoin.chain.block import closed
+from commerce.areas.stablecoin.chain.height import last_entry
 from commerce.areas.stablecoin.deposit import SOURCE_TYPES
 from commerce.areas.stablecoin.transaction import Transaction
 from commerce.books import chart, stablecoin
@@ -15,11 +18,13 @@ from commerce.kernel.currency import SSUSD
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.ledger.account import BALANCE, NETWORK, LedgerAccount
+from commerce.ledger.block import Block
 from commerce.ledger.cap import CAP
 from commerce.ledger.directory import ADDRESS, Address
 from commerce.ledger.entry import ENTRY
 from commerce.resource.noun import Part
 from commerce.resource.operation import Params, view
+from commerce.resource.parameter import Moment, Rejected
 from commerce.resource.reading import Reading
 from commerce.resource.ref import Ref
 from commerce.store.table import Filter, Sum
@@ -52,7 +57,9 @@ class Balance(
     balances: Balances
     """What it holds."""
     as_of: int
-    """When this was so, Unix seconds."""
+    """When this was so, Unix seconds: now, or when the block was closed."""
+    block_height: int | None = None
+    """The block after which this was so; null for what is so now, 0 for before the first block."""
     transaction_count: int
     """How many transactions moved what is available in it."""
     first_transaction: Ref[Transaction] | None
@@ -88,15 +95,30 @@ class Reserves(
     """When this was read, Unix seconds."""
 
 
-class AddressParam(Params, frozen=True, kw_only=True):
-    """Which wallet."""
+class Past(Params, frozen=True, kw_only=True):
+    """When."""
+
+    at: Moment | None = None
+    """A time that has passed: the balance after the last block that was closed by then."""
+    block_height: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+    """The balance after this block; 0 is before the first one."""
+
+    def __post_init__(self) -> None:
+        """Refuse both at once."""
+        if self.at is not None and self.block_height is not None:
+            message = "Send 'at' or 'block_height', not both."
+            raise Rejected(ApiError("parameter_invalid", message, param="block_height"))
+
+
+class AddressParam(Past, frozen=True, kw_only=True):
+    """Which wallet, and when."""
 
     address: str | None = None
     """One of your wallets; your main wallet by default."""
 
 
-class OneAddress(Params, frozen=True, kw_only=True):
-    """Which wallet."""
+class OneAddress(Past, frozen=True, kw_only=True):
+    """Which wallet, and when."""
 
     address: str
     """One of your wallets."""
@@ -104,31 +126,69 @@ class OneAddress(Params, frozen=True, kw_only=True):
 
 @view(Balance, "GET /stablecoin/balance", scope="stablecoin:read", params=AddressParam)
 async def main_balance(reading: Reading, params: AddressParam) -> Balance:
-    """What your main wallet holds, or the one you name."""
+    """What your main wallet holds, or the one you name: now, or after a block."""
     caller = reading.caller
-    return await _balance(reading, params.address or main_wallet(caller.account, caller.livemode))
+    text = params.address or main_wallet(caller.account, caller.livemode)
+    return await _balance(reading, text, params)
 
 
 @view(Balance, "GET /stablecoin/balance/{address}", scope="stablecoin:read", params=OneAddress)
 async def balance(reading: Reading, params: OneAddress) -> Balance:
-    """What one of your wallets holds."""
-    return await _balance(reading, params.address)
+    """What one of your wallets holds: now, or after a block."""
+    return await _balance(reading, params.address, params)
 
 
-async def _balance(reading: Reading, text: str) -> Balance:
+class _When(NamedTuple):
+    """The moment of a balance: now, or the end of a block."""
+
+    as_of: int
+    height: int | None = None
+    until: int | None = None
+
+
+async def _when(reading: Reading, past: Past) -> _When:
+    if past.at is not None:
+        if past.at > reading.now:
+            message = "'at' must be a time that has passed."
+            raise ApiError("parameter_invalid", message, param="at")
+        found = await closed(reading, Filter("created", "<=", past.at))
+        return _When(past.at, 0, 0) if found is None else _at(found)
+    if past.block_height is None:
+        return _When(reading.now)
+    last = await closed(reading)
+    height = 0 if last is None else last.height
+    if past.block_height == 0:
+        return _When(0, 0, 0)
+    if past.block_height > height:
+        message = f"There is no block {past.block_height} yet: the last one is {height}."
+        raise ApiError("parameter_invalid", message, param="block_height")
+    found = await closed(reading, Filter("height", "=", past.block_height))
+    assert found is not None, "heights have no gap"
+    return _at(found)
+
+
+def _at(block: Block) -> _When:
+    return _When(block.created, block.height, block.until)
+
+
+async def _balance(reading: Reading, text: str, past: Past) -> Balance:
     caller = reading.caller
     text = addresses.check(text, livemode=caller.livemode, param="address")
     row = await reading.point(ADDRESS.key, (caller.livemode, text))
     if row is None or Address.of(row).account != caller.account:
         message = f"No such wallet of yours: '{text}'."
         raise ApiError("resource_missing", message, param="address")
+    when = await _when(reading, past)
     of = (caller.account, caller.livemode, text)
     free = chart.available(*of)
     (available, count), (pending, _), (locked, _) = await asyncio.gather(
-        _read(reading, free), _read(reading, chart.pending(*of)), _read(reading, chart.locked(*of))
+        *(
+            _read(reading, each(*of), when)
+            for each in (chart.available, chart.pending, chart.locked)
+        )
     )
     first, last = await asyncio.gather(
-        _transaction(reading, free, 1), _transaction(reading, free, count)
+        _transaction(reading, free, min(1, count)), _transaction(reading, free, count)
     )
     return Balance(
         address=text,
@@ -139,18 +199,23 @@ async def _balance(reading: Reading, text: str) -> Balance:
             locked=Money(locked, SSUSD),
             total=Money(available + pending + locked, SSUSD),
         ),
-        as_of=reading.now,
+        as_of=when.as_of,
+        block_height=when.height,
         transaction_count=count,
         first_transaction=first,
         last_transaction=last,
     )
 
 
-async def _read(reading: Reading, account: LedgerAccount) -> tuple[int, int]:
+async def _read(reading: Reading, account: LedgerAccount, when: _When) -> tuple[int, int]:
     """An account's balance and its number of entries."""
     key = (account.owner, account.livemode, account.code, account.currency)
-    row = await reading.point(BALANCE.key, key)
-    return (0, 0) if row is None else (row[6], row[7])
+    if when.until is None:
+        row = await reading.point(BALANCE.key, key)
+        return (0, 0) if row is None else (row[6], row[7])
+    number = await last_entry(reading, account, when.until)
+    entry = await reading.point(ENTRY.key, (*key, number))
+    return (0, 0) if entry is None else (entry[7], number)
 
 
 async def _transaction(
@@ -166,6 +231,7 @@ async def reserves(reading: Reading, _: Params) -> Reserves:
     """What stands behind ssUSD in this mode: everybody's, not only yours."""
     livemode = reading.caller.livemode
     codes, meters = await reading.sums(_reserve_balances(livemode), _meters(livemode))
+    last = await closed(reading)
     held = {"cash": 0, "unissued": 0, "payable": 0}
     for code, balance in codes.items():
         held[code.partition("#")[0].split(":")[1]] += balance
@@ -182,6 +248,7 @@ async def reserves(reading: Reading, _: Params) -> Reserves:
         deposits_by_type={
             type_: Money(total, SSUSD) for type_, total in zip(SOURCE_TYPES, deposits, strict=True)
         },
+        block_height=None if last is None else last.height,
         as_of=reading.now,
     )
 

@@ -15,7 +15,7 @@ from commerce.resource.example import Example
 from commerce.resource.noun import Time
 from commerce.resource.operation import Params, view
 from commerce.resource.parameter import Amount, Id, Memo, Metadata
-from commerce.resource.reading import Reading, things
+from commerce.resource.reading import Reading, completed
 from commerce.store.table import Filter, Page
 
 
@@ -124,7 +124,7 @@ async def batch_transfer(reading: Reading, params: OneBatch) -> BatchTransfer:
     page = Page(kind.table, filters, ("id",), movement.ROWS_MAX, ascending=True)
     rows = await reading.page(page)
     if rows:
-        return _of(params.id, things(kind, rows))
+        return _of(params.id, await completed(reading, kind, rows))
     livemode = reading.caller.livemode
     elsewhere = await reading.page(page._replace(limit=1), livemode=not livemode)
     raise missing(_BATCH, params.id, livemode if elsewhere else None)

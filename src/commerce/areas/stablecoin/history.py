@@ -13,7 +13,7 @@ from commerce.resource import listing
 from commerce.resource.filter import single
 from commerce.resource.listing import ListOf, Query
 from commerce.resource.noun import Noun
-from commerce.resource.reading import Reading, things
+from commerce.resource.reading import Reading, completed
 from commerce.resource.shelf import Shelf
 from commerce.store.table import Filter, Page, Row
 
@@ -46,11 +46,11 @@ def shelf(noun: type[Noun]) -> Shelf:
         return await _merged(reading, noun, asked, streams, url)
 
     async def get(reading: Reading, id_: str) -> Noun:
-        row = await _row(reading, id_)
+        row = await row_of(reading, id_)
         if row is None:
             raise await reading.missing(noun.__noun__, id_)
-        thing: Noun = noun.__noun__.thing(row)
-        return thing
+        (thing,) = await completed(reading, noun.__noun__, [row])
+        return thing  # type: ignore[no-any-return]
 
     return Shelf(PARAMETERS, page, get)
 
@@ -78,7 +78,8 @@ def _streams(reading: Reading, given: Mapping[str, str]) -> list[Stream]:
     return [Stream("account", (Filter("sender", ">", ""),))] if direction == "out" else [own, paid]
 
 
-async def _row(reading: Reading, id_: str) -> Row | None:
+async def row_of(reading: Reading, id_: str) -> Row | None:
+    """The row of a transaction that the caller caused, or that paid it."""
     own = await reading.point(TRANSACTION.key, reading.key(id_))
     if own is not None:
         return own
@@ -94,7 +95,7 @@ async def _merged(
     spec = noun.__noun__
     ascending = asked.ending_before is not None
     cursor = asked.ending_before if ascending else asked.starting_after
-    if cursor is not None and await _row(reading, cursor) is None:
+    if cursor is not None and await row_of(reading, cursor) is None:
         name = "ending_before" if ascending else "starting_after"
         message = f"'{name}' names no {spec.name} of this list: '{cursor[:64]}'."
         raise ApiError("cursor_invalid", message, param=name)
@@ -113,5 +114,6 @@ async def _merged(
     shown = ids[: asked.limit]
     if ascending:
         shown.reverse()
-    data = [spec.wire(thing) for thing in things(spec, [by_id[id_] for id_ in shown])]
+    found_things = await completed(reading, spec, [by_id[id_] for id_ in shown])
+    data = [spec.wire(thing) for thing in found_things]
     return ListOf(url=url, has_more=len(ids) > asked.limit, data=data)

@@ -9,6 +9,7 @@ import msgspec
 from commerce.areas.identity import account as accounts
 from commerce.areas.identity import spending
 from commerce.areas.stablecoin import wallet
+from commerce.areas.stablecoin.chain.height import with_heights
 from commerce.areas.stablecoin.deposit import Deposit, SourceType, book_verified, require_issuer
 from commerce.areas.stablecoin.transaction import TransactionSummary, summary
 from commerce.books import chart, stablecoin
@@ -79,6 +80,7 @@ class Issuance(Noun, tag="stablecoin_issuance", frozen=True, kw_only=True):
     """ssUSD minted to a wallet."""
 
     emits: ClassVar = ("stablecoin.issued",)
+    complete: ClassVar = with_heights
 
     amount: Money
     """How much was minted."""

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, NamedTuple
 import msgspec
 
 from commerce.areas.stablecoin import transaction, wallet
+from commerce.areas.stablecoin.chain.height import with_heights
 from commerce.areas.stablecoin.transaction import TransactionSummary, summary
 from commerce.books import stablecoin
 from commerce.engine.money import Booked
@@ -59,6 +60,7 @@ class Transfer(Noun, tag="stablecoin_transfer", frozen=True, kw_only=True):
     )
 
     emits: ClassVar = ("stablecoin.transferred", "stablecoin.transfer.scheduled")
+    complete: ClassVar = with_heights
 
     amount: Money
     """What the recipient gets."""

@@ -9,6 +9,7 @@ import msgspec
 from commerce.areas.identity import account as accounts
 from commerce.areas.identity import spending
 from commerce.areas.stablecoin import wallet
+from commerce.areas.stablecoin.chain.height import with_heights
 from commerce.areas.stablecoin.destination import (
     Destination,
     DestinationDetails,
@@ -50,6 +51,7 @@ class Redemption(Noun, tag="stablecoin_redemption", frozen=True, kw_only=True):
     """ssUSD burned, and the dollars owed for it."""
 
     emits: ClassVar = ("stablecoin.redeemed",)
+    complete: ClassVar = with_heights
     lifecycle: ClassVar = Lifecycle(
         "stablecoin_redemption",
         """

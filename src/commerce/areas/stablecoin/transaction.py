@@ -7,12 +7,14 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from commerce.areas.stablecoin import history
+from commerce.areas.stablecoin.chain.height import blocks_of
 from commerce.engine.money import Booked
 from commerce.engine.tx import Tx
 from commerce.kernel.currency import SSUSD
 from commerce.kernel.money import Money
 from commerce.ledger.entry import TRANSACTION, Booking
 from commerce.resource.noun import COMPUTED, HIDDEN, Hash, Noun, Part, noun
+from commerce.resource.reading import Reading
 from commerce.resource.ref import refers
 from commerce.resource.shelf import Shelf
 
@@ -51,7 +53,8 @@ class TransactionSummary(Part, frozen=True, kw_only=True):
     tx_hash: Hash
     """SHA-256 over the transaction's canonical form."""
     block_height: Annotated[int | None, COMPUTED] = None
-    """The block that holds it; null until one does."""
+    """The block that holds it. Null until one does, which takes less than a second; so it is in
+    the answer that made it, and in events."""
     chain: Literal["stateset"] = "stateset"
     """The ledger it is on."""
 
@@ -95,12 +98,24 @@ class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True)
     tx_hash: Hash
     """SHA-256 over the transaction's canonical form."""
     block_height: Annotated[int | None, COMPUTED] = None
-    """The block that holds it; null until one does."""
+    """The block that holds it. Null until one does, which takes less than a second; so it is in
+    events."""
     chain: Literal["stateset"] = "stateset"
     """The ledger it is on."""
     payee: Annotated[str | None, HIDDEN] = None
     memo: str | None = None
     """The sender's words to the recipient."""
+    mark: Annotated[int, HIDDEN] = 0
+
+    @staticmethod
+    async def complete(reading: Reading, found: list[Transaction]) -> list[Transaction]:
+        """The same with their heights."""
+        blocks = await blocks_of(reading, [(each.livemode, each.mark) for each in found])
+        heights = {mark: block.height for mark, block in blocks.items()}
+        return [
+            msgspec.structs.replace(each, block_height=heights.get((each.livemode, each.mark)))
+            for each in found
+        ]
 
 
 Transaction.shelf = history.shelf(Transaction)
