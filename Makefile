@@ -6,7 +6,7 @@ CODE := $(wildcard src tests bench)
 PUBLIC := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: serve test check fix fuzz faults bench lock help
+.PHONY: serve test check fix fuzz faults sim sim-long bench lock help
 
 serve: .venv/installed ## start the server: make serve ARGS="--port 8000"
 	$(VENV)/commerce serve $(ARGS)
@@ -30,6 +30,12 @@ fuzz: .venv/installed ## let schemathesis loose for longer: make fuzz EXAMPLES=2
 faults: .venv/installed ## kill, stop, cut, fill and turn back for longer
 	FAULTS_LONG=1 $(VENV)/python -m pytest tests/faults -n 2 --dist loadfile $(ARGS)
 
+sim: .venv/installed ## play one seeded world in memory and tell its story: make sim SEED=7
+	$(VENV)/python -m tests.simulation $(or $(SEED),0)
+
+sim-long: .venv/installed ## play 10,000 seeded worlds on every core: make sim-long SEED=20000
+	$(VENV)/python -m tests.simulation $(or $(SEED),0) --count 10000
+
 bench: .venv/installed ## run the benchmarks: make bench ARGS="--help"
 	$(VENV)/python -m bench $(ARGS)
 
@@ -39,7 +45,7 @@ lock: .venv/installed ## pin every dependency anew: make lock ARGS=--upgrade
 		$(ARGS) pyproject.toml
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The environment is what the lock says and nothing else: a new lock builds it anew.
 .venv/locked: requirements.lock

@@ -107,3 +107,23 @@ async def test_a_cancelled_wait_lets_go_of_what_was_locked(memory: Memory) -> No
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert len(await row.locked(first, BALANCE.key, keys[0])) == 1
+
+
+async def test_whoever_waited_for_what_is_over_is_in_no_deadlock(memory: Memory) -> None:
+    one, two = sorted([row.name(), row.name()])
+    rows = row.inserted((BALANCE, row.balance(one, 1)), (BALANCE, row.balance(two, 1)))
+    await row.keep(memory, rows)
+    keys = [row.balance_key(one), row.balance_key(two)]
+    async with row.opened(memory) as first, row.opened(memory) as second:
+        await first.begin()
+        await row.locked(first, BALANCE.key, keys[1])
+        await second.begin()
+        waiting = asyncio.create_task(row.locked(second, BALANCE.key, *keys))
+        await asyncio.sleep(0)
+        # The first ends and begins anew before the second, which holds a lock, has noticed.
+        await first.rollback()
+        await first.begin()
+        again = asyncio.create_task(row.locked(first, BALANCE.key, keys[0]))
+        assert len(await waiting) == 2
+        await second.rollback()
+        assert len(await again) == 1

@@ -264,6 +264,21 @@ async def test_a_new_row_waits_for_one_of_the_same_key_that_is_not_committed(
     assert found == [row.answer(account, body=winner)]
 
 
+async def test_a_key_that_is_taken_is_refused_although_another_has_locked_its_row(
+    store: Store,
+) -> None:
+    account = row.name()
+    await row.keep(store, row.inserted((BALANCE, row.balance(account, 1))))
+    async with row.opened(store) as first, row.opened(store) as second:
+        await first.begin()
+        await row.locked(first, BALANCE.key, row.balance_key(account))
+        await second.begin()
+        with pytest.raises(Duplicate):
+            await second.write(row.inserted((BALANCE, row.balance(account, 2))))
+        await second.rollback()
+        await first.rollback()
+
+
 async def test_a_null_where_none_may_be_is_refused(store: Store) -> None:
     text = row.name()
     with pytest.raises(WriteRefused):

@@ -34,8 +34,10 @@ where they do, the second finds the jobs done.
 """
 RETRY_SECONDS_MAX = 3600
 UNAVAILABLE = "unavailable"
-DONE, MISSED = 200, 204
-"""What a job's command answers: it has done the job, or another worker was faster."""
+DONE, MISSED, NOT_YET = 200, 204, 202
+"""What a job's command answers: it has done the job, or another worker was faster, or the job is
+to be kept, since another worker has put it off or the clock was set back.
+"""
 OUTCOMES = ("done", "missed", "failed", "unavailable")
 
 log = structlog.get_logger("commerce.jobs")
@@ -129,6 +131,8 @@ class Worker:
             problem = type(error).__name__
         else:
             self._outcomes[job.task, "done" if answer.status == DONE else "missed"].add()
+            if answer.status == NOT_YET:
+                return False
             log.info("job_done", task=job.task, subject=job.subject)
             return True
         self._outcomes[job.task, "failed" if problem != UNAVAILABLE else "unavailable"].add()
@@ -144,11 +148,14 @@ def _command(job: Job, task: Task) -> Command:
     caller = Caller(job.account, job.livemode)
 
     def run(tx: Tx) -> Answer:
-        found = _due(tx, job)
-        if found is not None:
-            task.run(tx, params)
-            tx.change_job(found, due_at=None)
-        return Answer(DONE if found is not None else MISSED, b"")
+        found = tx.job(job.key)
+        if found is None or found.due_at is None:
+            return Answer(MISSED, b"")
+        if found.due_at > tx.now:
+            return Answer(NOT_YET, b"")
+        task.run(tx, params)
+        tx.change_job(found, due_at=None)
+        return Answer(DONE, b"")
 
     def needs(needs: Needs) -> None:
         needs.row(JOB.key, job.key, lock=True)
@@ -159,8 +166,9 @@ def _command(job: Job, task: Task) -> Command:
 
 def _postponement(job: Job, problem: str) -> Command:
     def run(tx: Tx) -> Answer:
-        found = _due(tx, job)
-        if found is not None:
+        found = tx.job(job.key)
+        # Another worker may have been faster.
+        if found is not None and found.due_at is not None and found.due_at <= tx.now:
             seconds = min(2**found.attempts, RETRY_SECONDS_MAX)
             tx.change_job(found, due_at=tx.now + seconds, problem=problem)
         return Answer(200, b"")
@@ -169,11 +177,3 @@ def _postponement(job: Job, problem: str) -> Command:
         needs.row(JOB.key, job.key, lock=True)
 
     return Command(Caller(job.account, job.livemode), run, needs)
-
-
-def _due(tx: Tx, job: Job) -> Job | None:
-    """The job as it is now, locked; None where another worker was faster."""
-    found = tx.job(job.key)
-    if found is None or found.due_at is None or found.due_at > tx.now:
-        return None
-    return found

@@ -37,7 +37,7 @@ from commerce.store.session import (
     WriteRefused,
     mark_of,
 )
-from commerce.store.table import Filter, Index, Key, Page, Row, Sum, Table, Wanted, Writing
+from commerce.store.table import Filter, Index, Key, Page, Row, Rows, Sum, Table, Wanted, Writing
 
 _NO_TRANSACTION = -1
 
@@ -52,31 +52,6 @@ _COMPARE: dict[str, Callable[..., bool]] = {
     "null": lambda value, _: value is None,
     "@>": lambda value, held: json.loads(held).items() <= json.loads(value).items(),
 }
-
-
-class _Rows:
-    """The committed rows of one table, by each index that anybody has asked for."""
-
-    def __init__(self, table: Table) -> None:
-        self._key = table.key
-        self._by: dict[Index, dict[Key, Row]] = {table.key: {}}
-
-    def all(self) -> list[Row]:
-        return list(self._by[self._key].values())
-
-    def at(self, index: Index, key: Key) -> Row | None:
-        if index not in self._by:
-            self._by[index] = {index.of(row): row for row in self.all()}
-        return self._by[index].get(key)
-
-    def put(self, key: Key, row: Row | None) -> None:
-        old = self.at(self._key, key)
-        for index, rows in self._by.items():
-            if old is not None:
-                rows.pop(index.of(old), None)
-            # NULLs are distinct: a row without a value is in no unique index over it.
-            if row is not None and None not in index.of(row):
-                rows[index.of(row)] = row
 
 
 class Memory:
@@ -100,16 +75,19 @@ class Memory:
         self.now: Callable[[], int] = time.time_ns
         """The clock of rate budgets, Unix nanoseconds."""
         self._budgets: dict[tuple[str, bool], rate.Budget] = {}
-        self._tables: dict[Table, _Rows] = {}
+        self._tables: dict[Table, Rows] = {}
 
     async def step(self, name: str) -> None:
         """Let the interrupt in."""
         if self.interrupt is not None:
             await self.interrupt(name)
 
-    def rows(self, table: Table) -> _Rows:
+    def rows(self, table: Table) -> Rows:
         """The committed rows of a table."""
-        return self._tables.setdefault(table, _Rows(table))
+        rows = self._tables.get(table)
+        if rows is None:
+            rows = self._tables[table] = Rows(table)
+        return rows
 
     async def session(self) -> MemorySession:
         """Open a session on the lowest free lane."""
@@ -242,7 +220,8 @@ class MemorySession:
     def __init__(self, store: Memory, lane: int) -> None:
         self.lane = lane
         self._store = store
-        self.waits_for: MemorySession | None = None
+        self._awaited: tuple[MemorySession, asyncio.Event] | None = None
+        """Whose transaction is waited for, and what tells of its end."""
         self._start(_NO_TRANSACTION)
 
     def _start(self, xid: int) -> None:
@@ -250,6 +229,8 @@ class MemorySession:
         self._locks: set[tuple[Index, Key]] = set()
         self._ended = asyncio.Event()
         self.changes: defaultdict[Table, dict[Key, Row]] = defaultdict(dict)
+        self._unique: defaultdict[Index, dict[Key, Key]] = defaultdict(dict)
+        """The keys of the changed rows, by what is unique of them."""
         self._announcements: list[str] = []
 
     async def begin(self) -> None:
@@ -289,18 +270,28 @@ class MemorySession:
         self._locks.add((index, key))
 
     async def _wait_for(self, other: MemorySession) -> None:
-        last = other
-        while last.waits_for is not None:
+        last: MemorySession | None = other
+        while last is not None and last is not self:
             last = last.waits_for
         if last is self:
             raise Conflict("deadlock")
-        self.waits_for = other
+        self._awaited = (other, other._ended)
         try:
             await asyncio.wait_for(other._ended.wait(), self._store.lock_timeout_seconds)
         except TimeoutError:
             raise LockTimeout("a lock was not given in time") from None
         finally:
-            self.waits_for = None
+            self._awaited = None
+
+    @property
+    def waits_for(self) -> MemorySession | None:
+        """Whose transaction is waited for; one that has ended is not, though it was not noticed.
+
+        Its session may have begun another by then, which is waited for by nobody.
+        """
+        if self._awaited is None or self._awaited[1].is_set():
+            return None
+        return self._awaited[0]
 
     def _at(self, index: Index, key: Key) -> Row | None:
         """A row as this transaction sees it: committed, or its own."""
@@ -310,6 +301,9 @@ class MemorySession:
             return changes.get(key, row)
         if row is not None:
             return changes.get(index.table.key.of(row), row)
+        if index in self._unique:
+            own = self._unique[index].get(key)
+            return None if own is None else changes[own]
         return next((own for own in changes.values() if index.of(own) == key), None)
 
     async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
@@ -359,9 +353,14 @@ class MemorySession:
 
     async def _insert(self, table: Table, row: Row) -> None:
         for index in (table.key, *table.unique.values()):
-            if None not in index.of(row):
-                await self._lock(index, index.of(row))
-                if self._at(index, index.of(row)) is not None:
+            key = index.of(row)
+            if None not in key:
+                # Who has only locked a row that is there is not waited for: the key is taken.
+                if self._at(index, key) is not None:
+                    raise Duplicate(table.name)
+                waits = (index, key) in self._store.locks
+                await self._lock(index, key)
+                if waits and self._at(index, key) is not None:
                     raise Duplicate(table.name)
         self._put(table, row)
 
@@ -376,7 +375,10 @@ class MemorySession:
         for column, value in zip(table.columns, row, strict=True):
             if value is None and not column.nullable:
                 raise WriteRefused(f"{table.name}.{column.name} may not be NULL")
-        self.changes[table][table.key.of(row)] = row
+        key = table.key.of(row)
+        self.changes[table][key] = row
+        for index in table.unique.values():
+            self._unique[index][index.of(row)] = key
 
     async def commit(self) -> None:
         """Commit."""

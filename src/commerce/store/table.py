@@ -115,6 +115,34 @@ class Writing(NamedTuple):
     announcements: Sequence[str]
 
 
+class Rows:
+    """The rows of one table in memory, by each index that anybody has asked for."""
+
+    def __init__(self, table: Table) -> None:
+        self._key = table.key
+        self._by: dict[Index, dict[Key, Row]] = {table.key: {}}
+
+    def all(self) -> list[Row]:
+        """All of them."""
+        return list(self._by[self._key].values())
+
+    def at(self, index: Index, key: Key) -> Row | None:
+        """The row of a key in an index; None where there is none."""
+        if index not in self._by:
+            self._by[index] = {index.of(row): row for row in self.all()}
+        return self._by[index].get(key)
+
+    def put(self, key: Key, row: Row | None) -> None:
+        """Keep a row, or nothing, in place of what was there."""
+        old = self.at(self._key, key)
+        for index, rows in self._by.items():
+            if old is not None:
+                rows.pop(index.of(old), None)
+            # NULLs are distinct: a row without a value is in no unique index over it.
+            if row is not None and None not in index.of(row):
+                rows[index.of(row)] = row
+
+
 class Filter(NamedTuple):
     """A condition on one column: the operator is one of `=`, `<>`, `in`, `>`, `>=`, `<`, `<=`.
 

@@ -202,5 +202,21 @@ async def test_before_its_time_it_is_refused_and_a_job_that_fails_is_put_off(
     assert await balances(stage, friend) == ("40.00", "0.00", "40.00")
 
 
+async def test_a_job_that_is_not_due_any_more_when_it_is_run_is_kept(
+    stage: Stage, sender: Party, friend: Party
+) -> None:
+    await schedule(stage, sender, friend)
+    stage.clock.advance(HOUR)
+    turn = asyncio.create_task(stage.app.worker.turn())
+    await asyncio.sleep(0)
+    # While it is looked up the clock is set back, or another worker puts the job off.
+    stage.clock.advance(-60)
+    assert await turn == 1
+    assert await balances(stage, friend) == ("0.00", "0.00", "0.00")
+    stage.clock.advance(60)
+    assert await stage.app.worker.turn() == 1
+    assert await balances(stage, friend) == ("40.00", "0.00", "40.00")
+
+
 async def test_every_movement_of_this_module_balances(stage: Stage) -> None:
     await stage.audit()
