@@ -194,9 +194,9 @@ def a_refused_overlay_is_kept(patch: pytest.MonkeyPatch) -> None:
             answer = work.command.run(view)
         except ApiError as error:
             overlay.keep()
-            return self._refuse(work, working, error, now)
+            return self._refuse(work, working, error)
         overlay.keep()
-        self._remember(work, working, answer, now)
+        self._remember(work, working, answer)
         return answer
 
     patch.setattr(Batch, "_verb", verb)
@@ -257,7 +257,7 @@ def who_asks_is_answered_before_the_commit(patch: pytest.MonkeyPatch) -> None:
 def an_unknown_commit_is_run_again(patch: pytest.MonkeyPatch) -> None:
     """A lost COMMIT is taken for one that failed."""
 
-    async def never(self: Lane, _: int) -> bool:
+    async def never(self: Lane, *_: Any) -> bool:
         await self.close()
         return False
 
@@ -267,7 +267,7 @@ def an_unknown_commit_is_run_again(patch: pytest.MonkeyPatch) -> None:
 def an_unknown_commit_is_taken_for_kept(patch: pytest.MonkeyPatch) -> None:
     """A lost COMMIT is taken for one that succeeded."""
 
-    async def always(self: Lane, _: int) -> bool:
+    async def always(self: Lane, *_: Any) -> bool:
         await self.close()
         return True
 
@@ -278,9 +278,9 @@ def a_lost_commit_is_swallowed(patch: pytest.MonkeyPatch) -> None:
     """Nobody can say whether it was kept, and it is run again all the same."""
     ask = Lane._was_kept
 
-    async def guess(self: Lane, xid: int) -> bool:
+    async def guess(self: Lane, *given: Any) -> bool:
         try:
-            return await ask(self, xid)
+            return await ask(self, *given)
         except CommitUnknown:
             return False
 

@@ -18,7 +18,6 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Iterable,
     Iterator,
     Mapping,
     Sequence,
@@ -37,7 +36,19 @@ from commerce.store.session import (
     WriteRefused,
     mark_of,
 )
-from commerce.store.table import Filter, Index, Key, Page, Row, Rows, Sum, Table, Wanted, Writing
+from commerce.store.table import (
+    Filter,
+    Index,
+    Key,
+    Page,
+    Row,
+    Rows,
+    Sum,
+    Table,
+    Wanted,
+    Writing,
+    parts,
+)
 
 _NO_TRANSACTION = -1
 
@@ -100,7 +111,7 @@ class Memory:
         """Committed rows by their keys."""
         await self.step("read")
         rows = self.rows(index.table)
-        return _parts(index, (rows.at(index, key) for key in sorted(keys)))
+        return parts(index, (rows.at(index, key) for key in sorted(keys)))
 
     async def above(self, index: Index, keys: Sequence[Key]) -> list[Row]:
         """For each key the committed row next above it."""
@@ -310,7 +321,7 @@ class MemorySession:
         """Rows by their keys, unlocked."""
         with self._undone_on_error():
             await self._store.step("find")
-            return _parts(index, (self._at(index, key) for key in sorted(keys)))
+            return parts(index, (self._at(index, key) for key in sorted(keys)))
 
     async def load(self, wanted: Wanted) -> list[tuple[Index, list[Row]]]:
         """Load rows, locking those that are to be locked, in the one global order."""
@@ -324,7 +335,7 @@ class MemorySession:
                         await self._lock(index.table.key, index.table.key.of(row))
                         # Whoever was waited for may have changed it.
                         rows[key] = self._at(index, key)
-            return [(i, _parts(i, seen[i].values())) for i in order]
+            return [(i, parts(i, seen[i].values())) for i in order]
 
     @property
     def mark(self) -> int:
@@ -395,9 +406,3 @@ class MemorySession:
         """Undo what was left open and give the lane's number back."""
         self._end(kept=False)
         self._store.lanes.discard(self.lane)
-
-
-def _parts(index: Index, rows: Iterable[Row | None]) -> list[Row]:
-    """The rows there are, or what an index selects of them."""
-    there = [row for row in rows if row is not None]
-    return there if index.part is None else [index.part(row) for row in there]

@@ -175,3 +175,9 @@ class Page(NamedTuple):
     ascending: bool = False
     select: tuple[str, ...] | None = None
     """The columns to read, if not all of them."""
+
+
+def parts(index: Index, rows: Iterable[Row | None]) -> list[Row]:
+    """The rows there are, or what an index selects of them."""
+    there = [row for row in rows if row is not None]
+    return there if index.part is None else [index.part(row) for row in there]
