@@ -63,6 +63,7 @@ from commerce.resource.registry import Registry
 from commerce.resource.rehearsal import Rehearsal, Shown, Wallets
 from commerce.settings import Settings
 from commerce.store.memory import Memory
+from commerce.store.readiness import Readiness
 from commerce.store.session import Store
 from commerce.web.page import HEADERS
 
@@ -140,6 +141,7 @@ class App:
         self.handbook = Handbook(
             self.registry, base_url, settings, lambda: _rehearse(settings, base_url)
         )
+        addresses = Addresses(settings.address_rate) if limited else None
         pipeline = Pipeline(
             Router("/v1", self.registry.endpoints()),
             self.authenticator,
@@ -147,7 +149,7 @@ class App:
             self.reader,
             settings.body_size_max,
             self.limiter,
-            Addresses(settings.address_rate) if limited else None,
+            addresses,
             Connections(lambda *account_: account.parent_of(self.reader, *account_)),
             Expander(self.registry.nouns),
         )
@@ -159,6 +161,7 @@ class App:
             log_request=log.request_line,
             proxies=settings.trusted_proxies or Networks(),
             cors_origins=settings.cors_origins,
+            addresses=addresses,
         )
 
     @asynccontextmanager
@@ -214,8 +217,10 @@ class App:
         async def healthz() -> Response:
             return Response(200, b'{"status":"ok"}')
 
+        readiness = Readiness(self.store)
+
         async def readyz() -> Response:
-            if await self.store.ready():
+            if await readiness.known():
                 return Response(200, b'{"status":"ready"}')
             return Response(503, b'{"status":"unavailable"}', (("Retry-After", "1"),))
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import structlog
@@ -27,6 +27,7 @@ import uvloop
 from commerce import log
 from commerce.app import App
 from commerce.areas.identity import account, api_key
+from commerce.http.limits.connection import Door, room
 from commerce.http.protocol import Connection
 from commerce.installation import ServerError, apply_migrations, make_app, running_app
 from commerce.settings import Settings
@@ -250,7 +251,7 @@ async def _work(place: _Place, signals: _Signals, parent: int | None = None) -> 
     config = uvicorn.Config(
         app.http,
         loop="uvloop",
-        http=Connection,
+        http=_protocol(place.settings),
         ws="none",
         lifespan="off",
         access_log=False,
@@ -276,6 +277,18 @@ async def _work(place: _Place, signals: _Signals, parent: int | None = None) -> 
         await server.serve(sockets=[place.listening])
     logger.info("stopped", pid=os.getpid(), **vars(app.engine.tally))
     log.write_out()
+
+
+def _protocol(settings: Settings) -> type[asyncio.Protocol]:
+    """Makes connections, as many as settings and the system let this process hold."""
+    # A pool, a session for each lane, and one connection that listens, each with room to reopen.
+    ours = 2 * (settings.pool_size + settings.engine_lanes + 1)
+    door = Door(
+        room(settings.connections_max, ours),
+        settings.address_connections_max,
+        settings.trusted_proxies,
+    )
+    return cast("type[asyncio.Protocol]", partial(Connection, door=door))
 
 
 def _spare_the_collector() -> None:

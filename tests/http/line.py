@@ -33,10 +33,10 @@ SERVERS: dict[int, uvicorn.Server] = {}
 
 
 @asynccontextmanager
-async def serving(application: Any) -> AsyncIterator[int]:
+async def serving(application: Any, connection: Any = protocol.Connection) -> AsyncIterator[int]:
     """A server of an ASGI application, on a port of its own."""
     config = uvicorn.Config(
-        application, http=protocol.Connection, lifespan="off", log_config=None, log_level="critical"
+        application, http=connection, lifespan="off", log_config=None, log_level="critical"
     )
     server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", 0))

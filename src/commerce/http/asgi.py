@@ -12,8 +12,9 @@ import structlog
 
 from commerce.http import cors
 from commerce.http.cors import Cors
+from commerce.http.limits.address import Addresses
 from commerce.http.request import Disconnected, Receive, Request, Response, Send
-from commerce.http.transport import Proxies
+from commerce.http.transport import Proxies, stands_twice
 from commerce.kernel.errors import ApiError
 from commerce.kernel.network import Networks
 from commerce.kernel.version import API_VERSION
@@ -26,6 +27,9 @@ log = structlog.get_logger("commerce.http")
 
 _CONTENT_TYPES: dict[str, tuple[bytes, bytes]] = {}
 _VERSION = (b"stateset-version", API_VERSION.encode())
+
+FREE = frozenset({"/healthz", "/metrics"})
+"""The pages that are for those who look after the server, at no cost and no limit."""
 
 Page = Callable[[], Awaitable[Response]]
 
@@ -43,6 +47,7 @@ class Application:
         log_request: Callable[..., None],
         proxies: Networks,
         cors_origins: str,
+        addresses: Addresses | None,
     ) -> None:
         self._pipeline = pipeline
         self._pages = pages
@@ -51,6 +56,7 @@ class Application:
         self._log_request = log_request
         self._proxies = Proxies(proxies)
         self._cors = Cors(cors_origins)
+        self._addresses = addresses
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request (ASGI 3)."""
@@ -58,12 +64,13 @@ class Application:
             return
         started = time.perf_counter()
         came = self._proxies.came(scope)
+        fields = scope["headers"]
         request = Request(
             id=self._new_id(),
             method=scope["method"],
             path=scope["raw_path"].decode("latin-1"),
             query=scope["query_string"],
-            headers=dict(scope["headers"]),
+            headers=dict(fields),
             receive=receive,
             peer=came.peer,
             secure=came.secure,
@@ -71,6 +78,10 @@ class Application:
         )
         code: str | None = None
         try:
+            if len(request.headers) != len(fields) and (twice := stands_twice(fields)):
+                self._charge(request)
+                message = f"The header '{twice}' stands twice."
+                raise ApiError("parameter_invalid", message, param=twice)  # noqa: TRY301 - as all
             response = await self._answer(request)
         except Disconnected:
             return
@@ -94,9 +105,16 @@ class Application:
         page = self._pages.get(request.path)
         if page is None:
             return await self._pipeline.run(request)
+        if request.path not in FREE:
+            self._charge(request)
         if request.method not in ("GET", "HEAD"):
             raise ApiError("method_not_allowed", headers={"Allow": "GET, HEAD"})
         return await page()
+
+    def _charge(self, request: Request) -> None:
+        """Charge to its address what nobody's key pays for. Raises `rate_limit_exceeded`."""
+        if self._addresses is not None:
+            self._addresses.take(request)
 
     def _refusal(self, request: Request, error: Exception) -> tuple[Response, str]:
         """The answer that an error is. What is not an `ApiError` is told to the log alone."""

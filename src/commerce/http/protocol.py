@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from uvicorn import Config
     from uvicorn.server import ServerState
 
+    from commerce.http.limits.connection import Door
+
 log = structlog.get_logger("commerce.http")
 
 BESIDE_BYTES_MAX = 64 * 1024
@@ -35,6 +37,10 @@ WAITING_MAX = 16
 PIECE_BYTES = 8 * 1024
 """So much is parsed at once: in all that may be read at once there is room for thousands."""
 
+_NO_ROOM = (
+    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: text/plain\r\n"
+    b"retry-after: 1\r\ncontent-length: 30\r\n\r\nToo many connections are open."
+)
 _MALFORMED = (
     b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n"
     b"content-length: 26\r\n\r\nThis is no HTTP/1.1 to us."
@@ -50,10 +56,13 @@ class Connection(asyncio.Protocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        door: Door | None = None,
     ) -> None:
         del app_state  # There is no lifespan to have any.
         self._app = config.loaded_app
         self.state = server_state
+        self._door = door
         self._loop = _loop or asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
@@ -81,8 +90,13 @@ class Connection(asyncio.Protocol):
         """Begin to wait for the first head."""
         self._transport = cast("asyncio.Transport", transport)
         self._peer = transport.get_extra_info("peername")
+        self._host = self._peer[0] if self._peer else None
         self._scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         self.state.connections.add(self)  # type: ignore[arg-type]
+        if self._door is not None and not self._door.enter(self._host):
+            self._door = None  # There is nobody to leave.
+            self._end(_NO_ROOM)
+            return
         self._deadline = self._loop.time() + HEAD_SECONDS_MAX
         self._watch()
 
@@ -91,6 +105,8 @@ class Connection(asyncio.Protocol):
         del exc
         self._ended = True
         self.state.connections.discard(self)
+        if self._door is not None:
+            self._door.leave(self._host)
         if self._timer is not None:
             self._timer.cancel()
         for exchange in (self._running, self._arriving):
