@@ -22,8 +22,8 @@ log = structlog.get_logger("commerce.http")
 BESIDE_BYTES_MAX = 64 * 1024
 """More bytes than this that are of no body close the connection: a long request line and headers,
 long trailers, long extensions of chunks."""
-BESIDE_A_BODY = 8
-"""So many bytes beside a byte of body are forgiven: it may come in chunks of one byte each."""
+_FORGIVEN = 1 + 8
+"""A byte of body, and as much beside it: a body may come in chunks of one byte each."""
 HEAD_SECONDS_MAX = 10.0
 """A head that is not whole by then closes the connection: a silent client holds nothing."""
 KEPT_SECONDS_MAX = 60.0
@@ -173,7 +173,6 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """A head is whole."""
         self._within_head = False
-        self._beside = 0
         path, _, query = self._url.partition(b"#")[0].partition(b"?")
         if not path.startswith(b"/"):
             path = httptools.parse_url(self._url).path or b"/"
@@ -192,14 +191,15 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
-        forgiven = (1 + BESIDE_A_BODY) * len(body)
-        self._beside = max(self._beside - forgiven, -BESIDE_BYTES_MAX)
+        beside = self._beside - _FORGIVEN * len(body)
+        if beside < -BESIDE_BYTES_MAX:  # noqa: PLR1730 - a call of max costs more than all this
+            beside = -BESIDE_BYTES_MAX
+        self._beside = beside
         if self._arriving is not None:
             self._arriving.feed(body)
 
     def on_message_complete(self) -> None:
         """A request is whole."""
-        self._beside = 0
         if self._arriving is not None:
             self._arriving.arrived = True
             self._arriving.wake()
