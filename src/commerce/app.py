@@ -66,6 +66,7 @@ from commerce.resource.registry import Registry
 from commerce.resource.rehearsal import Rehearsal, Shown, Wallets
 from commerce.settings import Settings
 from commerce.store.memory import Memory
+from commerce.store.readiness import Readiness
 from commerce.store.session import Store
 from commerce.telemetry.facts import scrape_of
 from commerce.telemetry.request import RequestMeter
@@ -162,6 +163,7 @@ class App:
             self.registry, base_url, settings, lambda: _rehearse(settings, base_url)
         )
         self.scrape = scrape_of(meters, self.worker, self.sealer, settings.data_dir)
+        addresses = Addresses(settings.address_rate) if limited else None
         self._pipeline = Pipeline(
             Router("/v1", self.registry.endpoints()),
             self.authenticator,
@@ -169,7 +171,7 @@ class App:
             self.reader,
             settings.body_size_max,
             self.limiter,
-            Addresses(settings.address_rate) if limited else None,
+            addresses,
             Connections(lambda *account_: account.parent_of(self.reader, *account_)),
             Expander(self.registry.nouns),
         )
@@ -183,6 +185,7 @@ class App:
             tracing=tracing,
             proxies=settings.trusted_proxies or Networks(),
             cors_origins=settings.cors_origins,
+            addresses=addresses,
         )
         self.http = self._application(self._pipeline, self._pages())
 
@@ -252,8 +255,10 @@ class App:
         async def healthz() -> Response:
             return Response(200, b'{"status":"ok"}')
 
+        readiness = Readiness(self.store)
+
         async def readyz() -> Response:
-            if await self.store.ready():
+            if await readiness.known():
                 return Response(200, b'{"status":"ready"}')
             return Response(503, b'{"status":"unavailable"}', (("Retry-After", "1"),))
 

@@ -88,7 +88,10 @@ def configure(level: str, format_: str) -> None:
     if format_ == "json":
         processors += [structlog.processors.format_exc_info, _render_json]
     else:
-        processors += [structlog.dev.ConsoleRenderer(), lambda _, __, text: text.encode()]
+        # The renderer's own tracebacks show the values of variables: keys, and numbers of banks.
+        plain = structlog.dev.plain_traceback
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=plain)
+        processors += [renderer, lambda _, __, text: text.encode()]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(_LEVEL),

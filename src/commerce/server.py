@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import structlog
@@ -27,6 +27,8 @@ import uvloop
 from commerce import log
 from commerce.app import App
 from commerce.areas.identity import account, api_key
+from commerce.http.limits.connection import Door, room
+from commerce.http.protocol import Connection
 from commerce.inspector import inspected
 from commerce.installation import (
     ServerError,
@@ -269,7 +271,7 @@ async def _work(
     app = make_app(place.settings, place.url, place.base_url, Meters(board), tracing)
     config = uvicorn.Config(
         app.http,
-        **UVICORN,
+        **(UVICORN | {"http": _protocol(place.settings)}),
         ssl_certfile=place.settings.tls_cert,
         ssl_keyfile=place.settings.tls_key,
         headers=[] if place.settings.tls_cert is None else [HSTS],
@@ -289,6 +291,18 @@ async def _work(
         await server.serve(sockets=[place.listening])
     logger.info("stopped", pid=os.getpid(), **app.engine.tally.as_dict())
     log.write_out()
+
+
+def _protocol(settings: Settings) -> type[asyncio.Protocol]:
+    """Makes connections, as many as settings and the system let this process hold."""
+    # A pool, a session for each lane, and one connection that listens, each with room to reopen.
+    ours = 2 * (settings.pool_size + settings.engine_lanes + 1)
+    door = Door(
+        room(settings.connections_max, ours),
+        settings.address_connections_max,
+        settings.trusted_proxies,
+    )
+    return cast("type[asyncio.Protocol]", partial(Connection, door=door))
 
 
 def _spare_the_collector() -> None:

@@ -84,6 +84,12 @@ gateway that does it) no answer tells of limits either."""
     address_rate: Count = 100
     """The requests a second without a good key that one address may send; twice as many may \
 come at once. An IPv6 network of 64 bits counts as one address."""
+    connections_max: Count = 8192
+    """The connections an API process holds at once, as far as the system's limit on open files \
+goes; a further one is answered 503 and closed."""
+    address_connections_max: Count = 1024
+    """The connections an API process holds at once from one address, though never more than half \
+of all; trusted_proxies are exempt."""
     verify_hours: Annotated[int, msgspec.Meta(ge=0, le=8760)] = 24
     """How many hours after the last verify the whole ledger is verified again, by one process \
 of all; 0 leaves it to `commerce verify`."""

@@ -158,3 +158,19 @@ async def test_a_key_is_forgotten_after_a_day(stage: Stage, play: Rehearsal) -> 
 
 async def test_what_becomes_of_replays_balances(stage: Stage) -> None:
     await stage.audit()
+
+
+async def test_a_request_that_ends_while_its_key_is_asked_about_was_seen(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    party = await stage.open_account()
+
+    async def held(*_: object) -> bool:
+        body = {"type": "public"}
+        made = await stage.ask("POST /api_keys", party.key, body, Idempotency_Key="just now")
+        assert made.status == 201
+        return False
+
+    monkeypatch.setattr(stage.app.store, "held", held)
+    state = await stage.get("/idempotency_keys/just%20now", party.key)
+    assert (state["status"], state["response_status"]) == ("completed", 201)

@@ -90,6 +90,9 @@ def state_view(engine: Engine) -> Any:
         if found is None:
             if engine.in_flight(key) or await engine.held(key):
                 return KeyState(key=params.key, status="in_progress")
+            # Whoever wrote it may have been done in between.
+            found = (await engine.find_answers([key])).get(key)
+        if found is None:
             message = f"This idempotency key was never seen: '{params.key}'."
             raise ApiError("resource_missing", message, param="key")
         return KeyState(
