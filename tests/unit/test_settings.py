@@ -135,8 +135,24 @@ def test_the_text_null_is_not_taken_for_unset() -> None:
     assert Settings.load({"COMMERCE_MASTER_KEY": "null"}).master_key == "null"
 
 
-def test_a_wrong_override_is_refused_like_a_variable() -> None:
-    assert refusal({}, port=70000).startswith("COMMERCE_PORT")
+def test_a_wrong_option_is_refused_by_its_own_name() -> None:
+    assert refusal({}, port=70000) == "--port must be an integer from 0 to 65535"
+    assert refusal({}, network="foo") == "--network must be one of: testnet, production, both"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "must"),
+    [
+        ("COMMERCE_PORT", "http", "an integer from 0 to 65535"),
+        ("COMMERCE_WORKERS", "0", "an integer of at least 1"),
+        ("COMMERCE_LOG_FORMAT", "xml", "one of: json, console"),
+        ("COMMERCE_DATABASE_URL", "mysql://db", "a URL, postgresql://…"),
+        ("COMMERCE_TRUSTED_PROXIES", "here", "addresses and CIDR networks, with commas between"),
+        ("COMMERCE_POSTGRES_USER", "--root", "the name of a system user"),
+    ],
+)
+def test_a_wrong_value_is_told_what_it_must_be(variable: str, value: str, must: str) -> None:
+    assert refusal({variable: value}) == f"{variable} must be {must}"
 
 
 def test_no_secret_is_printed_or_stands_in_an_error() -> None:

@@ -27,7 +27,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         counts = Counter(name for name, _ in pairs)
         twice = next(name for name, count in counts.items() if count > 1)
-        raise _Duplicate(f"the member '{twice[:64]}' stands twice")
+        raise _Duplicate(f"the member '{twice[:64]}' is there twice")
     return members
 
 
@@ -62,6 +62,8 @@ def parse_json(body: bytes) -> dict[str, Any]:
         raise _invalid("it is not UTF-8") from None
     except RecursionError:
         raise _invalid("it is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise _invalid(_malformed(error, text)) from None
     except ValueError as error:
         raise _invalid(str(error)) from None
     if end != len(text) and text[end:].strip(" \t\n\r"):
@@ -71,6 +73,13 @@ def parse_json(body: bytes) -> dict[str, Any]:
     if b"\\u" in body:
         _refuse_unstorable(value)
     return value
+
+
+def _malformed(error: json.JSONDecodeError, text: str) -> str:
+    """Where JSON goes wrong; what Python says of it is for who reads Python."""
+    if not text[error.pos :].strip(" \t\n\r"):
+        return "it ends before its JSON does"
+    return f"it is not valid JSON at line {error.lineno}, column {error.colno}"
 
 
 def _refuse_depth(text: str) -> None:

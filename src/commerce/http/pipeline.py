@@ -26,10 +26,11 @@ from commerce.http.request import Parameters, Request, Response, split_expand
 from commerce.http.routes import Match, Router
 from commerce.kernel.errors import ApiError
 from commerce.kernel.version import API_VERSION
+from commerce.kernel.wording import unknown
 from commerce.resource import listing
 from commerce.resource.access import Principal, authorise
 from commerce.resource.expansion import NOTHING, Expander, Plan, expanded, expanded_in
-from commerce.resource.filter import single, unknown
+from commerce.resource.filter import single
 from commerce.resource.noun import Noun
 from commerce.resource.operation import Access, Nothing, Operation, Params, answer, encode
 from commerce.resource.reading import Reader, Reading

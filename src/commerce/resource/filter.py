@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
@@ -18,6 +17,7 @@ import msgspec
 from commerce.kernel.clock import parse_time
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
+from commerce.kernel.wording import unknown
 from commerce.resource.noun import HIDDEN, Spec, Time, _bare, _marks
 from commerce.store.table import Filter
 
@@ -134,17 +134,9 @@ def _pair(condition: Condition) -> tuple[str, str]:
     return key, value
 
 
-def unknown(name: str, known: Sequence[str]) -> ApiError:
-    """A parameter nobody knows, with the nearest one somebody does."""
-    near = get_close_matches(name[:64], known, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    message = f"Unknown parameter '{name[:64]}'.{hint}"
-    return ApiError("parameter_unknown", message, param=name[:64])
-
-
 def twice(name: str) -> ApiError:
     """A parameter that can be sent once, sent again: one of its values would be passed over."""
-    message = f"'{name[:64]}' stands twice in the query."
+    message = f"'{name[:64]}' is there twice in the query; send it once."
     return ApiError("parameter_invalid", message, param=name[:64])
 
 
