@@ -54,7 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seals stored secrets and keys fingerprints: 64 hex characters or base64 of 32 bytes; \
 unset, it is kept in the data folder."""
     network: Literal["testnet", "production", "both"] = "testnet"
-    """The networks this server answers for: testnet takes test keys, production live keys."""
+    """The networks this server answers for: `testnet` takes test keys, `production` live keys, \
+`both` either."""
     host: Annotated[str, msgspec.Meta(min_length=1)] = "127.0.0.1"
     """The address to listen on."""
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
@@ -62,9 +63,11 @@ unset, it is kept in the data folder."""
     workers: Count = 1
     """The number of API processes."""
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
-    """The least severe messages that are logged."""
-    log_format: Literal["json", "console"] = "json"
-    """How log lines look: for machines or for people."""
+    """The least severe messages that are logged: `debug`, `info`, `warning`, `error` or \
+`critical`."""
+    log_format: Literal["json", "console"] | None = None
+    """How log lines look: `json` for machines or `console` for people; unset, console where \
+standard error is a terminal."""
     base_url: (
         Annotated[str, _shaped(BASE_URL, "a URL, http:// or https://, without a slash at its end")]
         | None

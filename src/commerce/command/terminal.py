@@ -29,7 +29,8 @@ from commerce.store.table import Filter, Page
 PIPED_WIDTH = 1000
 _SINGULAR = {"capabilities": "capability"}
 
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The server's folder.")]
+DATA_DIR_HELP = "The server's folder. (COMMERCE_DATA_DIR, by default data)"
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help=DATA_DIR_HELP)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Mode = Annotated[str, typer.Option("--mode", help="test or live.")]
 
