@@ -209,6 +209,9 @@ def test_a_blocked_address_neither_sends_nor_receives_until_it_is_let_go(
         assert refusal.code == "sanctioned_party"
         ran = operator.run("addresses", "unblock", blocked)
         assert (ran.status, ran.out) == (0, f"{blocked} is not blocked in test mode\n")
+        again = operator.run("addresses", "unblock", blocked)
+        same = f"{blocked} is not blocked in test mode: it was not blocked before, and nothing"
+        assert (again.status, again.out) == (0, f"{same} changed\n")
     assert operator.ask(key, "POST /stablecoin/transfer", transfer).status == 201
     told = operator.told("addresses", "block", SAMPLE)
     assert told == {

@@ -14,11 +14,12 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
+from commerce.kernel import address
 from commerce.kernel.clock import parse_time
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.kernel.wording import unknown
-from commerce.resource.noun import HIDDEN, Spec, Time, _bare, _marks
+from commerce.resource.noun import ADDRESS, HIDDEN, Spec, Time, _bare, _marks
 from commerce.store.table import Filter
 
 TEXT_LENGTH_MAX = 500
@@ -155,6 +156,11 @@ def _reader(spec: Spec, field: str, query: Query) -> Read:
     assert HIDDEN not in _marks(hint), f"{field} is hidden and cannot be filtered by"
     if get_origin(bare) is Literal:
         return _choice(get_args(bare))
+    if field in spec.choices:
+        return _choice(spec.choices[field])
+    if ADDRESS in _marks(hint):
+        # The sample that live mode refuses elsewhere stands in none of its rows.
+        return lambda text, param: address.check(text, livemode=False, param=param)
     if bare is Money:
         return _amount(spec, query)
     if bare is bool:

@@ -20,7 +20,7 @@ from commerce.kernel.currency import SSUSD, UNIT
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.resource.example import Example
-from commerce.resource.noun import HIDDEN, Noun, Part, noun
+from commerce.resource.noun import HIDDEN, Noun, Part, Wallet, noun
 from commerce.resource.operation import Params, operation
 from commerce.resource.parameter import (
     Dollars,
@@ -86,7 +86,7 @@ class Issuance(Noun, tag="stablecoin_issuance", frozen=True, kw_only=True):
     """How much was minted."""
     currency: str = SSUSD
     """Always `ssusd`."""
-    recipient: str
+    recipient: Wallet
     """The wallet that got it."""
     reference_id: str
     """Your reference, unique among your issuances."""
@@ -200,7 +200,7 @@ def issue(tx: Tx, params: CreateIssuance) -> Issuance:
     earlier = tx.find(Issuance, reference_id=params.reference_id)
     if earlier is not None:
         return _same_terms(earlier, recipient.address, params)
-    wallet.refuse_blocked(recipient)
+    wallet.refuse_blocked(recipient, param="recipient")
     spending.use(tx, params.amount, recipient.address, to="recipient")
     deposit = _deposit(tx, params)
     id_ = tx.new_id("iss")

@@ -26,7 +26,7 @@ from commerce.kernel.errors import ApiError
 from commerce.kernel.lifecycle import Lifecycle
 from commerce.kernel.money import Money
 from commerce.resource.example import Example
-from commerce.resource.noun import HEX, HIDDEN, Hash, Noun, Time, noun
+from commerce.resource.noun import HEX, HIDDEN, Hash, Noun, Time, Wallet, noun
 from commerce.resource.operation import Params, operation
 from commerce.resource.parameter import Amount, Metadata, Reference, kept, require_ssusd
 
@@ -68,7 +68,7 @@ class Redemption(Noun, tag="stablecoin_redemption", frozen=True, kw_only=True):
     """How much was burned."""
     currency: str = SSUSD
     """Always `ssusd`."""
-    sender: str
+    sender: Wallet
     """The wallet it was burned from."""
     reference_id: str
     """Your reference, unique among your redemptions."""
@@ -178,7 +178,7 @@ def redeem(tx: Tx, params: CreateRedemption) -> Redemption:
     earlier = tx.find(Redemption, reference_id=params.reference_id)
     if earlier is not None:
         return _same_terms(earlier, terms)
-    wallet.refuse_blocked(sender)
+    wallet.refuse_blocked(sender, param="sender")
     spending.use(tx, params.amount, None, to="destination")
     payer = wallet.available(sender)
     left = Money(tx.balance(payer), SSUSD)

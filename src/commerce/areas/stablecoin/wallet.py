@@ -32,11 +32,10 @@ def any_of(tx: Tx, text: str, *, param: str) -> Address:
     return tx.address(addresses.check(text, livemode=tx.caller.livemode, param=param))
 
 
-def refuse_blocked(*wallets: Address) -> None:
+def refuse_blocked(wallet: Address, *, param: str) -> None:
     """Refuse money from or to a blocked address; raises `sanctioned_party`."""
-    for wallet in wallets:
-        if wallet.blocked:
-            raise ApiError("sanctioned_party", f"'{wallet.address}' is blocked.")
+    if wallet.blocked:
+        raise ApiError("sanctioned_party", f"'{wallet.address}' is blocked.", param=param)
 
 
 def available(wallet: Address) -> LedgerAccount:
