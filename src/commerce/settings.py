@@ -96,8 +96,8 @@ with commas between; unset, nobody's do."""
     body_size_max: Count = 1 << 20
     """The size of a request body in bytes above which it is refused."""
     rate_limits: Literal["on", "off"] = "on"
-    """Whether accounts and addresses are held to their rates; off (to measure, or behind a \
-gateway that does it) no answer tells of limits either."""
+    """Whether accounts and addresses are held to their rates, `on` or `off`; off (to measure, or \
+behind a gateway that does it) no answer tells of limits either."""
     address_rate: Count = 100
     """The requests a second without a good key that one address may send; twice as many may \
 come at once. An IPv6 network of 64 bits counts as one address."""

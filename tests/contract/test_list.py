@@ -9,7 +9,7 @@ import pytest
 
 from commerce.kernel.money import Money
 from commerce.resource.filter import filter_names
-from commerce.resource.noun import Wallet
+from commerce.resource.ref import Wallet
 from commerce.resource.registry import Endpoint
 from tests.contract import refusal
 from tests.contract.surface import LISTS, MAKERS, RETRIEVES, Rehearsal, named

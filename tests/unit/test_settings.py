@@ -3,6 +3,7 @@
 import concurrent.futures
 import os
 from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -174,6 +175,19 @@ def test_the_description_names_every_setting_with_value_default_and_doc() -> Non
     assert described["COMMERCE_PORT"].doc == "The port to listen on; 0 picks a free one."
     assert described["COMMERCE_MASTER_KEY"].value == ""
     assert all(setting.doc for setting in described.values())
+
+
+def test_the_words_to_a_setting_name_every_value_there_is_to_choose_from() -> None:
+    docs = {setting.name: setting.doc for setting in Settings().describe()}
+    silent = [
+        (name, value)
+        for name, hint in get_type_hints(Settings).items()
+        for each in (hint, *get_args(hint))
+        if get_origin(each) is Literal
+        for value in get_args(each)
+        if value not in docs[f"COMMERCE_{name.upper()}"]
+    ]
+    assert silent == []
 
 
 def test_a_secret_that_is_set_is_described_as_set() -> None:

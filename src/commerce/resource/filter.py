@@ -19,7 +19,8 @@ from commerce.kernel.clock import parse_time
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.kernel.wording import unknown
-from commerce.resource.noun import ADDRESS, HIDDEN, Spec, Time, _bare, _marks
+from commerce.resource.noun import HIDDEN, Spec, Time, _bare, _marks
+from commerce.resource.ref import ADDRESS
 from commerce.store.table import Filter
 
 TEXT_LENGTH_MAX = 500

@@ -52,13 +52,10 @@ HIDDEN = _Mark("hidden")
 """A field that is kept and never shown."""
 COMPUTED = _Mark("computed")
 """A field that is shown and never kept: it is filled in when the object is read."""
-ADDRESS = _Mark("address")
-"""The address of a wallet, anybody's."""
 HEX = _Mark("hex")
 """Bytes, kept as bytes and shown as hexadecimal digits."""
 
 Time = Annotated[int, msgspec.Meta(description="Unix seconds.")]
-Wallet = Annotated[str, ADDRESS]
 Hash = Annotated[str, HEX, msgspec.Meta(description="32 bytes as hexadecimal digits.")]
 
 
@@ -141,8 +138,8 @@ class Spec:
         self.order = order
         self.example = example
         self.listed_under = listed_under
+        # By field, all that a text can be, where only all nouns together show it.
         self.choices: dict[str, tuple[str, ...]] = {}
-        """By field, all that a text can be, where that shows only from all nouns together."""
         self._read: dict[tuple[Any, ...], Held] = {}
         hints = get_type_hints(cls, include_extras=True)
         self.types = {field: hints[field] for field in cls.__struct_fields__}

@@ -20,7 +20,7 @@ from commerce.kernel.currency import SSUSD, UNIT
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.resource.example import Example
-from commerce.resource.noun import HIDDEN, Noun, Part, Wallet, noun
+from commerce.resource.noun import HIDDEN, Noun, Part, noun
 from commerce.resource.operation import Params, operation
 from commerce.resource.parameter import (
     Dollars,
@@ -31,7 +31,7 @@ from commerce.resource.parameter import (
     kept,
     require_ssusd,
 )
-from commerce.resource.ref import Ref
+from commerce.resource.ref import Ref, Wallet
 
 AMOUNT_MIN = Money(100 * UNIT[SSUSD], SSUSD)
 AMOUNT_MAX = Money(10_000_000 * UNIT[SSUSD], SSUSD)
@@ -184,6 +184,7 @@ async def example(example: Example) -> dict[str, object]:
     params=CreateIssuance,
     needs=_needs,
     example=example,
+    statuses=(200, 201),
 )
 def issue(tx: Tx, params: CreateIssuance) -> Issuance:
     """Mint ssUSD to a wallet, against a verified deposit.

@@ -16,7 +16,8 @@ from commerce.kernel.currency import SSUSD
 from commerce.kernel.lifecycle import Lifecycle
 from commerce.kernel.money import Money
 from commerce.ledger.directory import Address
-from commerce.resource.noun import Noun, Part, Time, Wallet, noun
+from commerce.resource.noun import Noun, Part, Time, noun
+from commerce.resource.ref import Wallet
 
 NETWORK_FEE = Money(10_000, SSUSD)
 """0.01 ssUSD a transfer, whatever its amount."""

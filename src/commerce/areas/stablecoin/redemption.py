@@ -26,9 +26,10 @@ from commerce.kernel.errors import ApiError
 from commerce.kernel.lifecycle import Lifecycle
 from commerce.kernel.money import Money
 from commerce.resource.example import Example
-from commerce.resource.noun import HEX, HIDDEN, Hash, Noun, Time, Wallet, noun
+from commerce.resource.noun import HEX, HIDDEN, Hash, Noun, Time, noun
 from commerce.resource.operation import Params, operation
 from commerce.resource.parameter import Amount, Metadata, Reference, kept, require_ssusd
+from commerce.resource.ref import Wallet
 
 AMOUNT_MIN = Money(UNIT[SSUSD], SSUSD)
 HELD_ACCOUNT_NUMBER = "000000000000"
@@ -158,6 +159,7 @@ async def example(example: Example) -> dict[str, object]:
     params=CreateRedemption,
     needs=_needs,
     example=example,
+    statuses=(200, 201),
 )
 def redeem(tx: Tx, params: CreateRedemption) -> Redemption:
     """Burn ssUSD and owe its holder dollars; in test mode they are paid at once.

@@ -13,11 +13,11 @@ from commerce.engine.tx import Tx
 from commerce.kernel.errors import ERRORS
 from commerce.kernel.lifecycle import Lifecycle
 from commerce.kernel.money import Money
-from commerce.resource.noun import ADDRESS, Spec, _bare, _marks
+from commerce.resource.noun import Spec, _bare, _marks
 from commerce.resource.operation import Operation
 from commerce.resource.parameter import Amount, Dollars, Id, Moment, decode
 from commerce.resource.reading import Reading
-from commerce.resource.ref import Ref
+from commerce.resource.ref import ADDRESS, Ref
 from commerce.resource.registry import Endpoint
 from commerce.resource.shelf import shelf_of
 
