@@ -18,6 +18,7 @@ from bench.transfers import (
     UNLIMITED,
     VERSION,
     WARMUP_SECONDS,
+    WARMUP_SECONDS_MIN,
     Measured,
     Run,
 )
@@ -102,7 +103,8 @@ def conditions(run: Run) -> str:
     return (
         f"PostgreSQL {run.settings[VERSION]} ({', '.join(settings)}). "
         f"Python {platform.python_version()}. "
-        f"{run.seconds} s a scenario after {WARMUP_SECONDS} s of warm-up (pgbench has none), "
+        f"{run.seconds} s a scenario after {WARMUP_SECONDS} s of warm-up where all wallets send "
+        f"and {WARMUP_SECONDS_MIN} s elsewhere (pgbench has none), "
         f"{run.wallets:,} wallets, {CONNECTIONS} connections."
     )
 

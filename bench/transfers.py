@@ -22,7 +22,9 @@ CONNECTIONS = 64
 CONNECTIONS_OF = {"one": 1, "batch": 4}
 """Where a scenario has others."""
 MODES: dict[str, Mode] = {"hot": "hot", "batch": "batch"}
-WARMUP_SECONDS = 3
+WARMUP_SECONDS = 15
+"""Of uniform loads, so that most of the keys and wallets have been seen before."""
+WARMUP_SECONDS_MIN = 3
 NAIVE = {"COMMERCE_BATCH_WEIGHT_MAX": "1"}
 LIMITS_ROUNDS = 5
 """How often both servers are measured in turn, so that a machine that drifts harms both alike."""
@@ -167,10 +169,19 @@ def measured(  # noqa: PLR0913, PLR0917 - what a load is
     """Measure one load."""
     announce(name)
     checkpoint(url)
+    warmup = WARMUP_SECONDS if mode == "uniform" and connections > 1 else WARMUP_SECONDS_MIN
+    return watch_loader(
+        load_command(wallets, server, mode, connections, warmup, run.seconds), server
+    )
+
+
+def load_command(  # noqa: PLR0913, PLR0917 - what a load is
+    wallets: Path, server: Server, mode: Mode, connections: int, warmup: int, seconds: int
+) -> list[str]:
+    """The command that sends one load."""
     command = [sys.executable, "-m", "bench.loader", str(wallets), "--url", server.base_url]
     command += ["--mode", mode, "--connections", str(connections)]
-    command += ["--warmup-seconds", str(WARMUP_SECONDS), "--seconds", str(run.seconds)]
-    return watch_loader(command, server)
+    return [*command, "--warmup-seconds", str(warmup), "--seconds", str(seconds)]
 
 
 def watch_loader(command: list[str], server: Server) -> Measured:

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from commerce import __version__, log
-from commerce.command import account, address, key
-from commerce.command.terminal import AsJson, DataDir, print_table, read_settings
+from commerce.command import account, address, backup, key
+from commerce.command.terminal import AsJson, DataDir, print_table, progress, read_settings
 from commerce.handbook import write_pages
 from commerce.installation import (
     EVERYWHERE,
@@ -31,6 +31,7 @@ from commerce.settings import Settings, SettingsError
 from commerce.store.embedded import EmbeddedError
 from commerce.store.migrate import MigrationError
 from commerce.store.session import StoreUnavailable
+from commerce.telemetry import verified
 
 EXIT_WRONG = 1
 EXIT_UNUSABLE = 2
@@ -44,6 +45,8 @@ cli.add_typer(docs_cli, name="docs")
 cli.add_typer(account.cli, name="accounts")
 cli.add_typer(key.cli, name="keys")
 cli.add_typer(address.cli, name="addresses")
+cli.command("backup")(backup.backup_command)
+cli.command("restore")(backup.restore_command)
 
 
 NETWORK_HELP = "One of: testnet, production, both."
@@ -115,7 +118,11 @@ def worker_command(data_dir: DataDir = None) -> None:
     """Run jobs without serving, beside a server or on a machine of its own."""
     settings = read_settings(data_dir=data_dir)
     log.configure(settings.log_level, settings.log_format)
-    work(settings, database_url(settings), lambda: print("Jobs are being run", flush=True))
+
+    def announce(url: str | None) -> None:
+        print("Jobs are being run" + (f"; metrics: {url}/metrics" if url else ""), flush=True)
+
+    work(settings, database_url(settings), announce)
 
 
 @cli.command("migrate")
@@ -137,13 +144,16 @@ def migrate_command(
 @cli.command("verify")
 def verify_command(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Check the ledger's invariants; exit 1 and say what is wrong if one does not hold."""
-    url = database_url(read_settings(data_dir=data_dir))
+    settings = read_settings(data_dir=data_dir)
+    url = database_url(settings)
 
     async def run() -> Any:
         async with connected(url) as connection:
-            return await audit(connection)
+            with progress("verifying") as told:
+                return await audit(connection, told)
 
     report = asyncio.run(run())
+    verified.note(settings.data_dir, len(report.findings), report.entries)
     if as_json:
         print(json.dumps(report.as_dict()))
     else:

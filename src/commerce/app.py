@@ -7,7 +7,8 @@ import random
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
-from typing import Any, TypeVar, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import msgspec
 
@@ -38,10 +39,10 @@ from commerce.engine.sealer import Sealer
 from commerce.engine.tx import Means, Tx
 from commerce.handbook import Handbook, client
 from commerce.http.acting import Connections
-from commerce.http.asgi import Application, Page
+from commerce.http.asgi import METRICS, PREFLIGHT, Application, Page, page_operation
 from commerce.http.auth import Authenticator, KeyRing
 from commerce.http.idempotency import state_view
-from commerce.http.limits.account import PLANS, Limiter, Limits
+from commerce.http.limits.account import OWN_LIMITS, PLANS, Limiter, Limits
 from commerce.http.limits.address import Addresses
 from commerce.http.pipeline import Pipeline
 from commerce.http.request import Response
@@ -57,6 +58,7 @@ from commerce.ledger.block import BLOCK
 from commerce.ledger.cap import CAP
 from commerce.ledger.directory import ADDRESS
 from commerce.ledger.entry import ENTRY, TRANSACTION
+from commerce.meter.meters import Meters
 from commerce.resource.expansion import Expander
 from commerce.resource.reading import Reader
 from commerce.resource.registry import Registry
@@ -64,7 +66,13 @@ from commerce.resource.rehearsal import Rehearsal, Shown, Wallets
 from commerce.settings import Settings
 from commerce.store.memory import Memory
 from commerce.store.session import Store
+from commerce.telemetry.facts import scrape_of
+from commerce.telemetry.request import RequestMeter
+from commerce.telemetry.scrape import CONTENT_TYPE
 from commerce.web.page import HEADERS
+
+if TYPE_CHECKING:
+    from commerce.telemetry.tracing import Tracing
 
 MODULES = (
     account,
@@ -85,6 +93,7 @@ MODULES = (
     proof,
 )
 TABLES = (ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, BLOCK, EVENT, ANSWER, JOB)
+WATCHED = ("/healthz", "/readyz", METRICS)
 NETWORKS = {
     "testnet": frozenset({False}),
     "production": frozenset({True}),
@@ -110,19 +119,25 @@ class App:
         base_url: str,
         clock: Clock | None = None,
         randbits: Callable[[int], int] = secrets.randbits,
+        meters: Meters | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         clock = clock or SystemClock()
         ids = IdFactory(clock.now_ms, randbits)
         self.store = store
+        meters = meters or Meters()
         means = Means(Directory(), lambda: clock.now_ms() // 1000, ids.new, master_key, base_url)
         self.engine = Engine(
             store,
             means,
             lanes=settings.engine_lanes,
             weight_max=settings.batch_weight_max,
+            meters=meters,
         )
+        self.tracing = tracing
+        self.engine.traced = None if tracing is None else tracing.tried
         self.reader = Reader(store)
-        self.worker = Worker(self.engine, tasks_of(MODULES))
+        self.worker = Worker(self.engine, tasks_of(MODULES), meters)
         self.sealer = Sealer(store, means.now, sorted(NETWORKS[settings.network]))
         self.registry = Registry(MODULES, TABLES, [state_view(self.engine)])
         ring = KeyRing(
@@ -140,7 +155,8 @@ class App:
         self.handbook = Handbook(
             self.registry, base_url, settings, lambda: _rehearse(settings, base_url)
         )
-        pipeline = Pipeline(
+        self.scrape = scrape_of(meters, self.worker, self.sealer, settings.data_dir)
+        self._pipeline = Pipeline(
             Router("/v1", self.registry.endpoints()),
             self.authenticator,
             self.engine,
@@ -151,15 +167,29 @@ class App:
             Connections(lambda *account_: account.parent_of(self.reader, *account_)),
             Expander(self.registry.nouns),
         )
-        self.http = Application(
-            pipeline,
-            self._pages(),
+        self._application = partial(
+            Application,
             new_id=lambda: ids.new("req", livemode=True),
             docs_url=base_url,
             log_request=log.request_line,
+            answered=self._request_meter(meters).answered,
+            watchers=settings.metrics_networks,
+            tracing=tracing,
             proxies=settings.trusted_proxies or Networks(),
             cors_origins=settings.cors_origins,
         )
+        self.http = self._application(self._pipeline, self._pages())
+
+    def _request_meter(self, meters: Meters) -> RequestMeter:
+        names = [endpoint.name for endpoint, _ in self.registry.endpoints()]
+        pages = map(page_operation, self._pages())
+        return RequestMeter(meters, [*names, *pages, PREFLIGHT], (*PLANS, OWN_LIMITS))
+
+    def watched(self) -> Application:
+        """What a process serves that runs jobs alone: its health and its metrics."""
+        nothing = self._pipeline._replace(router=Router("/v1", []))
+        pages = self._pages()
+        return self._application(nothing, {path: pages[path] for path in WATCHED})
 
     @asynccontextmanager
     async def running(self, *, serving: bool = True, working: bool = False) -> AsyncIterator[App]:
@@ -182,6 +212,8 @@ class App:
                 if self.limiter is not None:
                     await self.limiter.close()
                 await self.store.close()
+                if self.tracing is not None:
+                    await self.tracing.close()
 
     def _told(self, announcement: str | None) -> None:
         """Pass on that something has changed which is remembered here."""
@@ -219,6 +251,9 @@ class App:
                 return Response(200, b'{"status":"ready"}')
             return Response(503, b'{"status":"unavailable"}', (("Retry-After", "1"),))
 
+        async def metrics() -> Response:
+            return Response(200, await self.scrape.text(), content_type=CONTENT_TYPE)
+
         async def specification() -> Response:
             return Response(200, await self.handbook.document())
 
@@ -232,6 +267,7 @@ class App:
         return {
             "/healthz": healthz,
             "/readyz": readyz,
+            METRICS: metrics,
             "/openapi.json": specification,
             "/docs/": reading("/docs"),
             **{path: reading(path) for path in self.handbook.paths()},

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import asyncpg
 
 from commerce.app import App
 from commerce.handbook import Handbook
 from commerce.kernel.master_key import MasterKey
+from commerce.meter.meters import Meters
 from commerce.settings import KEY_FILE, Settings, load_master_key
 from commerce.store import key_check
 from commerce.store.database import Database
@@ -18,6 +21,11 @@ from commerce.store.embedded import running_url
 from commerce.store.memory import Memory
 from commerce.store.migrate import migrate, pending
 
+if TYPE_CHECKING:
+    from commerce.telemetry.tracing import Tracing
+
+TRACING = "commerce.telemetry.tracing"
+"""Imported where something is traced, and nowhere else: its libraries need not be there."""
 CONNECT_TIMEOUT_SECONDS = 10
 POSTGRES_MIN = 18
 SANDBOX_FILE = "sandbox.json"
@@ -77,16 +85,18 @@ async def running_app(
     Raises `ServerError` where it has not, or knows another.
     """
     async with connected(url) as connection:
-        await _check_server(connection)
+        await check_server(connection)
         waiting = await pending(connection)
         if waiting:
             raise ServerError(f"the database lacks {waiting[0]}: run `commerce migrate`")
-        await _check_master_key(settings, connection)
-    async with make_app(settings, url, base_url).running(serving=False, working=working) as app:
+        await check_master_key(settings, connection)
+    tracing = open_tracing(settings) if working else None
+    app = make_app(settings, url, base_url, tracing=tracing)
+    async with app.running(serving=False, working=working):
         yield app
 
 
-async def _check_server(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+async def check_server(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     """Refuse a PostgreSQL that could not keep what it is told."""
     version = connection.get_server_version()
     if version.major < POSTGRES_MIN:
@@ -96,21 +106,27 @@ async def _check_server(connection: asyncpg.Connection[asyncpg.Record]) -> None:
         raise ServerError(f"the database's encoding is {encoding}; it must be UTF8")
 
 
-async def _check_master_key(
+async def check_master_key(
     settings: Settings, connection: asyncpg.Connection[asyncpg.Record]
 ) -> None:
     """Refuse another master key than the database's: it would open none of what was sealed."""
     path = settings.data_dir / KEY_FILE
     # A new key is for a new database; beside an old one it would only take the old key's place.
-    if _has_no_key(settings) and await key_check.is_claimed(connection):
+    if lacks_key(settings) and await key_check.is_claimed(connection):
         raise ServerError(f"the master key {path} is missing: put it back, {OTHERWISE}")
     master_key = load_master_key(settings.data_dir, settings.master_key)
-    if not await key_check.claim(connection, master_key.fingerprint("database", b"")):
+    if not await key_check.claim(connection, database_fingerprint(master_key)):
         where = path if settings.master_key is None else "COMMERCE_MASTER_KEY"
         raise ServerError(f"{where} is not this database's master key: put that back, {OTHERWISE}")
 
 
-def _has_no_key(settings: Settings) -> bool:
+def database_fingerprint(master_key: MasterKey) -> bytes:
+    """What a database remembers its master key by."""
+    return master_key.fingerprint("database", b"")
+
+
+def lacks_key(settings: Settings) -> bool:
+    """Whether no master key is configured, and none is kept in the data folder."""
     return settings.master_key is None and not os.path.lexists(settings.data_dir / KEY_FILE)
 
 
@@ -133,8 +149,34 @@ def public_url(settings: Settings, port: int) -> str:
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def make_app(settings: Settings, url: str, base_url: str) -> App:
+def make_app(
+    settings: Settings,
+    url: str,
+    base_url: str,
+    meters: Meters | None = None,
+    tracing: Tracing | None = None,
+) -> App:
     """The product over a database."""
     master_key = load_master_key(settings.data_dir, settings.master_key)
-    database = Database(url, pool_size=settings.pool_size)
-    return App(database, settings, master_key, base_url=base_url)
+    meters = meters or Meters()
+    database = Database(url, pool_size=settings.pool_size, meters=meters)
+    return App(database, settings, master_key, base_url=base_url, meters=meters, tracing=tracing)
+
+
+def check_tracing(settings: Settings) -> None:
+    """See that what is to be traced can be. Raises `ServerError`."""
+    if settings.otlp_endpoint is None:
+        return
+    try:
+        importlib.import_module(TRACING)
+    except ImportError:
+        needed = "pip install 'commerce-network[tracing]'"
+        raise ServerError(f"COMMERCE_OTLP_ENDPOINT needs OpenTelemetry: {needed}") from None
+
+
+def open_tracing(settings: Settings) -> Tracing | None:
+    """Traces, where there is an endpoint to send them to."""
+    if settings.otlp_endpoint is None:
+        return None
+    tracing: Tracing = importlib.import_module(TRACING).Tracing.to(settings.otlp_endpoint)
+    return tracing

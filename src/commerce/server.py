@@ -27,17 +27,22 @@ import uvloop
 from commerce import log
 from commerce.app import App
 from commerce.areas.identity import account, api_key
-from commerce.http.protocol import Connection
+from commerce.inspector import inspected
 from commerce.installation import (
     SANDBOX_FILE,
     ServerError,
     apply_migrations,
+    check_tracing,
     make_app,
+    open_tracing,
     public_url,
     running_app,
 )
+from commerce.meter.board import Board, shared_memory
+from commerce.meter.meters import Meters
 from commerce.settings import Settings
 from commerce.store.embedded import EmbeddedPostgres, lock_data_dir
+from commerce.watch import UVICORN, watched
 
 SHUTDOWN_SECONDS_MAX = 10
 ORPHAN_SECONDS_MAX = 10
@@ -56,6 +61,7 @@ def serve(settings: Settings, announce: Any) -> None:
     # Told so before there is anything to stop, leave as after an error: PostgreSQL goes too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     _check_certificate(settings)
+    check_tracing(settings)
     listening = _listen(settings)
     with listening, _database(settings) as url:
         signals = _Signals()
@@ -243,14 +249,24 @@ async def _make_sandbox(app: App) -> dict[str, str]:
     return {"base_url": "", "account": made.id, "wallet": made.wallet, **keys}
 
 
-def work(settings: Settings, url: str, announce: Callable[[], None]) -> None:
-    """Run jobs without serving, until told to stop."""
+def work(settings: Settings, url: str, announce: Callable[[str | None], None]) -> None:
+    """Run jobs without serving anything but metrics, until told to stop."""
+    check_tracing(settings)
+    port = settings.metrics_port
+    ours = msgspec.structs.replace(
+        settings, port=port or 0, tls_cert=None, workers=1, base_url=None
+    )
+    listening = None if port is None else _listen(ours)
     signals = _Signals()
 
     async def run() -> None:
         with signals.cancelling(), suppress(asyncio.CancelledError):
-            async with running_app(settings, url, settings.base_url or "", working=True):
-                announce()
+            async with (
+                running_app(settings, url, settings.base_url or "", working=True) as app,
+                watched(app, listening),
+                inspected(settings, url),
+            ):
+                announce(listening and public_url(ours, listening.getsockname()[1]))
                 await asyncio.Event().wait()
 
     uvloop.run(run())
@@ -258,26 +274,22 @@ def work(settings: Settings, url: str, announce: Callable[[], None]) -> None:
     log.write_out()
 
 
-async def _work(place: _Place, signals: _Signals, parent: int | None = None) -> None:
+async def _work(
+    place: _Place, signals: _Signals, board: Board | None = None, parent: int | None = None
+) -> None:
     """Serve the API in this process until a signal says stop, or the parent's pipe closes."""
-    app = make_app(place.settings, place.url, place.base_url)
+    tracing = open_tracing(place.settings)
+    app = make_app(place.settings, place.url, place.base_url, Meters(board), tracing)
     config = uvicorn.Config(
         app.http,
-        loop="uvloop",
-        http=Connection,
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
+        **UVICORN,
         ssl_certfile=place.settings.tls_cert,
         ssl_keyfile=place.settings.tls_key,
         headers=[] if place.settings.tls_cert is None else [HSTS],
         backlog=BACKLOG,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX,
     )
-    async with app.running(working=True):
+    async with app.running(working=True), inspected(place.settings, place.url):
         _spare_the_collector()
         server = uvicorn.Server(config)
         # uvicorn takes these itself while it serves; one that comes before or after, or that it
@@ -288,7 +300,7 @@ async def _work(place: _Place, signals: _Signals, parent: int | None = None) -> 
         if parent is not None:
             _stop_without(parent, server)
         await server.serve(sockets=[place.listening])
-    logger.info("stopped", pid=os.getpid(), **vars(app.engine.tally))
+    logger.info("stopped", pid=os.getpid(), **app.engine.tally.as_dict())
     log.write_out()
 
 
@@ -320,32 +332,35 @@ def _stop_without(parent: int, server: uvicorn.Server) -> None:
 def _supervise(place: _Place, signals: _Signals) -> None:
     """Run the API processes, start again what dies, and pass on the signal to stop."""
     settings, url, base_url, listening = place
-    workers: list[subprocess.Popen[bytes]] = []
+    workers: dict[int, subprocess.Popen[bytes]] = {}
+    board = shared_memory(settings.workers)
     # A command line is everybody's to read, and a URL may hold a password: both go unseen.
     ours = msgspec.structs.replace(settings, database_url=url, base_url=base_url)
     environment = {**os.environ, **ours.environment()}
     while not signals.came:
-        dead = [worker for worker in workers if worker.poll() is not None]
-        for worker in dead:
-            logger.warning("worker_died", pid=worker.pid, status=worker.returncode)
-            workers.remove(worker)
-        while len(workers) < settings.workers:
-            workers.append(_start_worker(listening, environment))
+        for row in range(settings.workers):
+            worker = workers.get(row)
+            if worker is not None and worker.poll() is not None:
+                logger.warning("worker_died", pid=worker.pid, status=worker.returncode)
+                worker = None
+            workers[row] = worker or _start_worker(listening, board, row, environment)
         time.sleep(WATCH_SECONDS)
-    for worker in workers:
+    for worker in workers.values():
         worker.terminate()
-    for worker in workers:
+    for worker in workers.values():
         try:
             worker.wait(SHUTDOWN_SECONDS_MAX + 2)
         except subprocess.TimeoutExpired:
             worker.kill()
 
 
-def _start_worker(listening: socket.socket, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def _start_worker(
+    listening: socket.socket, board: int, row: int, environment: dict[str, str]
+) -> subprocess.Popen[bytes]:
     descriptor = listening.fileno()
     worker = subprocess.Popen(  # noqa: S603 - this program itself
-        [sys.executable, "-m", "commerce.server", str(descriptor)],
-        pass_fds=[descriptor],
+        [sys.executable, "-m", "commerce.server", str(descriptor), str(board), str(row)],
+        pass_fds=[descriptor, board],
         stdin=subprocess.PIPE,
         env=environment,
     )
@@ -353,16 +368,17 @@ def _start_worker(listening: socket.socket, environment: dict[str, str]) -> subp
     return worker
 
 
-def _worker(descriptor: int) -> None:
-    """One API process of several, on the socket that its parent listens on."""
+def _worker(descriptor: int, board: int, row: int) -> None:
+    """One API process of several: on its parent's socket, counting on a row of its board."""
     settings = Settings.load(os.environ)
     assert settings.database_url is not None
     assert settings.base_url is not None
     log.configure(settings.log_level, settings.log_format)
     with socket.socket(fileno=descriptor) as listening:
         place = _Place(settings, settings.database_url, settings.base_url, listening)
-        uvloop.run(_work(place, _Signals(), parent=sys.stdin.fileno()))
+        counted = Board(settings.workers, row, board)
+        uvloop.run(_work(place, _Signals(), counted, parent=sys.stdin.fileno()))
 
 
 if __name__ == "__main__":
-    _worker(int(sys.argv[1]))
+    _worker(*map(int, sys.argv[1:]))

@@ -36,6 +36,8 @@ def _shaped(pattern: str, must: str) -> msgspec.Meta:
 _NETWORKS = msgspec.Meta(extra={MUST: "addresses and CIDR networks, with commas between"})
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
+WATCHERS = Networks("127.0.0.0/8", "::1")
+
 
 class SettingsError(Exception):
     """A setting is unknown or wrong; the message is one line for the user."""
@@ -101,6 +103,20 @@ behind a gateway that does it) no answer tells of limits either."""
     address_rate: Count = 100
     """The requests a second without a good key that one address may send; twice as many may \
 come at once. An IPv6 network of 64 bits counts as one address."""
+    verify_hours: Annotated[int, msgspec.Meta(ge=0, le=8760)] = 24
+    """How many hours after the last verify the whole ledger is verified again, by one process \
+of all; 0 leaves it to `commerce verify`."""
+    metrics_networks: Annotated[Networks, _NETWORKS] = WATCHERS
+    """Who is shown /metrics, which needs no key: addresses and CIDR networks with commas between; \
+to others there is nothing there."""
+    metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] | None = None
+    """The port at which `commerce worker` serves its own /metrics, /healthz and /readyz; 0 picks \
+a free one, unset it serves nothing."""
+    otlp_endpoint: (
+        Annotated[str, _shaped(r"^https?://[^\s?#@]+$", "a URL, http:// or https://")] | None
+    ) = None
+    """The OpenTelemetry collector that traces are sent to, by OTLP over HTTP: \
+http://127.0.0.1:4318; unset, nothing is traced. The SDK's own OTEL_* variables say the rest."""
 
     @classmethod
     def load(cls, environ: Mapping[str, str], **overrides: object) -> Self:

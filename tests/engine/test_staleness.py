@@ -1,10 +1,14 @@
 """What was let through on a memory is decided again on what the store says now."""
 
+import asyncio
+
 import pytest
 
 from commerce.areas.identity import account, api_key
+from commerce.engine import batch
 from commerce.http.auth import Authenticator
 from commerce.kernel.errors import ApiError
+from commerce.ledger.account import BALANCE
 from commerce.ledger.entry import TRANSACTION
 from commerce.resource.parameter import Moment
 from commerce.store.memory import Memory
@@ -62,3 +66,24 @@ async def test_limits_lowered_by_another_process_hold_at_once(world: World, othe
     params = account.UpdateAccount(account=alice.id, verification="basic")
     await other.operate(account.update, params)
     assert codes(await world.submit(world.transfer(alice, bob, "5001.00"))) == ["limit_exceeded"]
+
+
+async def test_what_was_revoked_during_a_long_wait_for_a_lock_moves_nothing(
+    world: World, other: World, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "STALE_SECONDS", 0.05)
+    alice, bob = await world.open("100.00", key=True), await world.open()
+    await world.submit(world.transfer(alice, bob, "1.00"))
+    holder = await memory.session()
+    await holder.begin()
+    await holder.load({BALANCE.key: {alice.available.shard(0): True}})
+    waiting = asyncio.create_task(world.submit(world.transfer(alice, bob, "1.00", "k")))
+    await asyncio.sleep(0.02)
+    assert alice.key is not None
+    params = api_key.OneApiKey(id=alice.key)
+    await other.submit(other.call(api_key.revoke, alice._replace(key=None).caller, params, None))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await holder.rollback()
+    assert codes(await waiting) == ["api_key_revoked"]
+    await holder.close()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from commerce.ledger.audit import FINDINGS_MAX, INVARIANTS, audit
+from commerce.engine.sealer import Sealer
+from commerce.ledger.audit import CHAIN, FINDINGS_MAX, INVARIANTS, audit
 from commerce.store.database import Database
 from commerce.store.embedded import EmbeddedPostgres
 from tests.database import copied, migrated
@@ -53,6 +54,32 @@ SPOILED = {
     "the events of every object are numbered without a gap": """
         UPDATE event SET sequence = 3 WHERE type = 'stablecoin.transferred'
     """,
+    "the entries of every transaction are what its postings come to": """
+        UPDATE ledger_transaction SET postings = '[]' WHERE type = 'transfer'
+    """,
+    "the marks of every account never fall, and are those of its transactions": """
+        UPDATE ledger_entry SET mark = mark + 1 WHERE code LIKE 'fees:%'
+    """,
+    CHAIN: "UPDATE ledger_transaction SET tx_hash = sha256(tx_hash) WHERE type = 'transfer'",
+}
+TAMPERED = {
+    "a row's amount": "UPDATE ledger_transaction SET amount = amount + 1",
+    "a row's recipient": "UPDATE ledger_transaction SET recipient = 'x' WHERE type = 'transfer'",
+    "a row's memo": "UPDATE ledger_transaction SET memo = 'Invoice 43'",
+    "a row's time": "UPDATE ledger_transaction SET created = created + 1",
+    "a row and its hash": "UPDATE ledger_transaction SET tx_hash = sha256(tx_hash)",
+    "a row that is gone": "DELETE FROM ledger_transaction WHERE type = 'transfer'",
+    "an entry": "UPDATE ledger_entry SET amount = amount * 2, balance_after = balance_after * 2",
+    "a balance": "UPDATE ledger_balance SET mark = mark + 1",
+    "a block's time": "UPDATE ledger_block SET created = created + 1 WHERE height = 1",
+    "a block's root": "UPDATE ledger_block SET merkle_root = sha256(merkle_root)",
+    "a block's count": "UPDATE ledger_block SET transaction_count = transaction_count + 1",
+    "a block's end": "UPDATE ledger_block SET until = until + 1000 WHERE height = 1",
+    "a block's hash": "UPDATE ledger_block SET hash = sha256(hash) WHERE height = 1",
+    "the last block's hash": "UPDATE ledger_block SET hash = sha256(hash) WHERE height = 2",
+    "a block's link": "UPDATE ledger_block SET previous_hash = sha256(hash) WHERE height = 2",
+    "a block that is gone": "DELETE FROM ledger_block WHERE height = 1",
+    "the order of blocks": "UPDATE ledger_block SET height = height + 1 WHERE height = 2",
 }
 
 
@@ -61,9 +88,12 @@ async def sound(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
     """The name of a database in which money has moved, and all is well."""
     async with migrated(postgres.url) as url:
         async with World(Database(url, pool_size=1)).running() as world:
+            sealer = Sealer(world.store, world.now, [False])
             alice, bob = await world.open("100.00"), await world.open()
             for _ in range(2):
                 await world.submit(world.transfer(alice, bob, "1.00"))
+                await sealer.turn()
+            await sealer._forget()
         await world.store.close()
         yield url.partition("?")[0].rpartition("/")[2]
 
@@ -82,7 +112,7 @@ async def test_a_sound_ledger_holds_them_all(sql: "Connection") -> None:
     report = await audit(sql)
     assert report.findings == []
     assert report.as_dict()["ok"] is True
-    assert (report.checked, report.transactions) == (len(INVARIANTS), 4)
+    assert (report.checked, report.transactions, report.blocks) == (len(INVARIANTS) + 1, 4, 2)
     assert report.summary.endswith("all hold")
 
 
@@ -96,7 +126,21 @@ async def test_a_broken_invariant_is_found(sql: "Connection", invariant: str) ->
 
 
 def test_each_invariant_is_broken_by_one_of_these() -> None:
-    assert set(SPOILED) == {invariant.name for invariant in INVARIANTS}
+    assert set(SPOILED) == {invariant.name for invariant in INVARIANTS} | {CHAIN}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+async def test_whoever_tampers_with_the_ledger_is_found_out(sql: "Connection", what: str) -> None:
+    assert await sql.execute(TAMPERED[what]) not in ("UPDATE 0", "DELETE 0")
+    assert (await audit(sql)).findings
+
+
+async def test_the_progress_is_told_from_nothing_to_all(sql: "Connection") -> None:
+    told: list[float] = []
+    await audit(sql, told.append)
+    assert told == sorted(told)
+    assert (told[0], told[-1]) == (0, 1)
+    assert len(told) > len(INVARIANTS)
 
 
 async def test_of_many_violations_the_first_are_named(sql: "Connection") -> None:

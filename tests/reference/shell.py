@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.process import environment
 
+BIN = Path(sys.executable).parent
 MARK = "=====next====="
+TIDY = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT"
+"""What a snippet began in the background ends with it, even where a line fails."""
 SECONDS_MAX = 120
 
 
@@ -27,11 +32,12 @@ class Said(NamedTuple):
 
 def run(lines: list[str], folder: Path, **variables: str) -> list[Said]:
     """Run lines in one shell; each must succeed."""
-    script = "\n".join(f"{line}\necho; echo {MARK}" for line in lines)
+    script = "\n".join([TIDY, *(f"{line}\necho; echo {MARK}" for line in lines)])
     ran = subprocess.run(
         ["/bin/bash", "-euo", "pipefail", "-c", script],
         cwd=folder,
-        env=environment(variables),
+        # `commerce` is the one that is tested, wherever it is installed.
+        env=environment({"PATH": f"{BIN}:{os.environ['PATH']}"} | variables),
         capture_output=True,
         text=True,
         check=False,

@@ -9,6 +9,8 @@ from tests.tidy import rule, tree
 LOCK = tree.text(PurePosixPath("requirements.lock"))
 PROJECT = tomllib.loads(tree.text(PurePosixPath("pyproject.toml")))["project"]
 RUNTIME = {rule.normalise(line) for line in PROJECT["dependencies"]}
+TRACING = {rule.normalise(line) for line in PROJECT["optional-dependencies"]["tracing"]}
+"""What one module imports, where traces are wanted: `telemetry/tracing.py`."""
 DEVELOPMENT = {rule.normalise(line) for line in PROJECT["optional-dependencies"]["dev"]}
 OWN = {"bench", "commerce", "tests"}
 
@@ -27,9 +29,14 @@ def test_the_lock_pins_every_declared_requirement() -> None:
     assert pinned >= RUNTIME | DEVELOPMENT
 
 
-def test_the_product_imports_only_runtime_requirements() -> None:
+def test_the_product_imports_only_runtime_requirements_and_one_module_those_of_tracing() -> None:
     distributions = dict(metadata.packages_distributions())
-    assert rule.undeclared(imports({"src"}), RUNTIME, distributions) == []
+    assert rule.undeclared(imports({"src"}), RUNTIME | TRACING, distributions) == []
+    traced = PurePosixPath("src/commerce/telemetry/tracing.py")
+    others = [path for path in tree.modules() if path.parts[0] == "src" and path != traced]
+    found = set().union(*(rule.foreign_imports(tree.text(path), OWN) for path in others))
+    assert rule.undeclared(found, RUNTIME, distributions) == []
+    assert DEVELOPMENT >= TRACING, "what is optional is tested all the same"
 
 
 def test_tests_and_benchmarks_import_only_declared_requirements() -> None:

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+import re
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
@@ -9,6 +10,7 @@ import pytest
 
 from commerce.kernel.master_key import MasterKey
 from commerce.kernel.network import Networks
+from commerce.kernel.wording import must_be
 from commerce.settings import Settings, SettingsError, load_master_key
 
 HEX = "0f" * 32
@@ -130,6 +132,14 @@ def test_settings_load_again_as_they_are_for_another_process() -> None:
     assert Settings.load(settings.environment()) == settings
     shown = {row.name: row.value for row in settings.describe()}
     assert shown["COMMERCE_TRUSTED_PROXIES"] == "10.0.0.0/8,::1/128"
+
+
+def test_there_are_words_for_what_every_setting_must_be() -> None:
+    for name, hint in get_type_hints(Settings, include_extras=True).items():
+        if name in Settings.__struct_fields__:
+            words = must_be(hint, null=False)
+            assert words
+            assert not re.search(r"\^|\$|\\\\|null", words), name
 
 
 def test_the_text_null_is_not_taken_for_unset() -> None:

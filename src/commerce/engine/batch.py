@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -9,6 +10,7 @@ import structlog
 
 from commerce.engine.answers import ANSWER, Answer
 from commerce.engine.overlay import Miss, Needs, Overlay, WorkingSet
+from commerce.engine.tally import Phases
 from commerce.engine.tx import Means, Tx
 from commerce.kernel.errors import ApiError
 from commerce.ledger.directory import ADDRESS
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 MISS_ROUNDS_MAX = 32
 """More rounds of loading than this means a verb that never settles: a programming error."""
+STALE_SECONDS = 0.5
+"""What was read unlocked is as old as the wait for locks; keys are revoked within a second."""
 
 log = structlog.get_logger("commerce.engine")
 
@@ -45,6 +49,8 @@ class Batch:
         self.extra: dict[Index, dict[Key, bool]] = {}
         """Rows that an earlier attempt found missing."""
         self.rounds = 0
+        self.phases = Phases()
+        """The stopwatch of this try at it."""
 
     async def load(self) -> WorkingSet:
         """Load all that the commands say they need."""
@@ -69,12 +75,30 @@ class Batch:
         return needs
 
     async def _take(self, working: WorkingSet, wanted: dict[Index, dict[Key, bool]]) -> None:
-        working.take(wanted, await self.session.load(wanted))
+        """Load rows. What was read without a lock is read again after a long wait for others.
+
+        A key that was revoked, or an address that was blocked, before the locks were given must
+        not be taken for what it was when the wait began.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        found = await self.session.load(wanted)
+        if loop.time() - began > STALE_SECONDS:
+            unlocked = {
+                index: {key: False for key, lock in keys.items() if not lock}
+                for index, keys in wanted.items()
+            }
+            found += await self.session.load(
+                {index: keys for index, keys in unlocked.items() if keys}
+            )
+        working.take(wanted, found)
 
     async def run(self, session: Session) -> Ran:
         """Load, and run every verb, loading what turns out to be missing and running again."""
         self.session = session
+        self.phases.enter("load")
         working = await self.load()
+        self.phases.enter("run")
         ran = Ran(working, [])
         waiting = self.works
         now = self.means.now()
@@ -91,7 +115,9 @@ class Batch:
                 return ran
             waiting = missed
             self.rounds += 1
+            self.phases.enter("load")
             await self._load_more(working, misses)
+            self.phases.enter("run")
         raise RuntimeError("a verb asks for another row however many are loaded")
 
     async def _load_more(self, working: WorkingSet, misses: list[Miss]) -> None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from commerce.engine.answers import ANSWER, KEPT_SECONDS, Answer, Remembered
 from commerce.engine.batch import context
 from commerce.engine.command import Command, Work
-from commerce.engine.lane import Lane, Tally, unavailable
+from commerce.engine.lane import Lane, unavailable
 from commerce.engine.outbox import EVENT, OBJECT_AT
+from commerce.engine.tally import Tally, Try
 from commerce.engine.tx import Means
 from commerce.kernel.errors import ApiError
+from commerce.meter.meters import Meters
 
 if TYPE_CHECKING:
     from commerce.store.session import Store
@@ -28,11 +30,19 @@ class Engine:
     """Takes commands, batches them on its lanes, and remembers their answers."""
 
     def __init__(
-        self, store: Store, means: Means, *, lanes: int = 1, weight_max: int = 512
+        self,
+        store: Store,
+        means: Means,
+        *,
+        lanes: int = 1,
+        weight_max: int = 512,
+        meters: Meters | None = None,
     ) -> None:
         self.store = store
         self.means = means
-        self.tally = Tally()
+        self.tally = Tally(meters or Meters())
+        self.traced: Callable[[Try], None] | None = None
+        """Told of every try at a batch, before anybody is answered; None where nobody traces."""
         self.announce: Callable[[str], None] = lambda _: None
         """Told of what a batch has changed that is cached here, before anybody is answered;
         other processes hear it from the store.
@@ -77,6 +87,7 @@ class Engine:
             if works and weight > self._weight_max:
                 break
             works.append(self._queue.popleft())
+        self.tally.waiting.set(len(self._queue))
         return works
 
     async def submit(self, command: Command) -> Answer:
@@ -125,6 +136,7 @@ class Engine:
         if self._closing:
             raise unavailable()
         self._queue.append(work)
+        self.tally.waiting.set(len(self._queue))
         self._arrived.set()
 
     async def _wait(self, flight: asyncio.Future[Answer]) -> None:

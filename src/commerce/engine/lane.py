@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 
 from commerce.engine.answers import ANSWER
 from commerce.engine.batch import Batch, Ran, Restart, writing
+from commerce.engine.tally import Phases, Try
 from commerce.kernel.errors import ApiError
 from commerce.store.session import (
     CommitUnknown,
@@ -30,23 +33,6 @@ OUTCOME_TRIES = 40
 OUTCOME_PAUSE_SECONDS = 0.25
 
 log = structlog.get_logger("commerce.engine")
-
-
-class Tally:
-    """What an engine has counted since it began."""
-
-    def __init__(self) -> None:
-        self.batches = 0
-        self.commands = 0
-        self.rounds = 0
-        """Extra rounds of loading: verbs that touched what they had not said they would."""
-        self.restarts = 0
-        """Batches loaded again to keep the order of locks."""
-        self.conflicts = 0
-        """Batches run again because the database chose another (deadlock, same new row)."""
-        self.replays = 0
-        self.singles = 0
-        """Batches that failed for a reason no verb gave, and were run one by one."""
 
 
 class Lane:
@@ -102,10 +88,12 @@ class Lane:
         """Run a batch until it is kept; conflicts and restarts run what is left of it again."""
         tally = self._engine.tally
         batch = Batch(self._engine.means, works)
-        conflicts = restarts = 0
+        conflicts = restarts = tries = 0
         while batch.works:
+            tries += 1
             try:
-                batch.works = await self._attempt(batch, await self._begin())
+                with self._timed(batch):
+                    batch.works = await self._attempt(batch, await self._begin())
             except Restart as restart:
                 restarts += 1
                 tally.restarts += 1
@@ -116,9 +104,24 @@ class Lane:
                 tally.conflicts += 1
                 if conflicts > CONFLICTS_MAX or isinstance(conflict, LockTimeout):
                     raise
-        tally.batches += 1
-        tally.commands += len(works)
-        tally.rounds += batch.rounds
+        tally.finished(works, batch.rounds, tries)
+
+    @contextmanager
+    def _timed(self, batch: Batch) -> Iterator[None]:
+        """Time one try at a batch, and tell of it before anybody has heard an answer."""
+        phases = batch.phases = Phases()
+        works, outcome = batch.works, "kept"
+        phases.enter("begin")
+        try:
+            yield
+        except BaseException as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            phases.enter(None)
+            self._engine.tally.tried(phases)
+            if self._engine.traced is not None:
+                self._engine.traced(Try(works, phases, outcome))
 
     async def _begin(self) -> Session:
         """Begin on the lane's session; one that was lost while idle is opened again, once."""
@@ -140,6 +143,7 @@ class Lane:
             if not ran.working.writes():
                 await session.rollback()
                 return batch.answer(ran)
+            batch.phases.enter("write")
             xid = await session.write(writing(ran.working))
         except Duplicate as duplicate:
             await session.rollback()
@@ -154,6 +158,7 @@ class Lane:
         except BaseException:
             await session.rollback()
             raise
+        batch.phases.enter("commit")
         try:
             await session.commit()
         except CommitUnknown:

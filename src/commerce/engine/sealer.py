@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from commerce.ledger.block import BLOCK, Block, close, last_block, leaves
+from commerce.ledger.block import BLOCK, Block, close, first_unsealed, last_block, leaves
 from commerce.store.session import CommitUnknown, Conflict, StoreUnavailable
 from commerce.store.table import Row, Writing
 
@@ -26,13 +26,22 @@ LOCK = 7_233_102
 log = structlog.get_logger("commerce.sealer")
 
 
+class Sealed(NamedTuple):
+    """How far a mode is sealed."""
+
+    height: int
+    """The last block's; 0 before the first."""
+    lag_seconds: int
+    """How long the oldest transaction that is in no block has been there."""
+
+
 class Sealer:
     """Closes blocks, beside any number of other sealers on the same store."""
 
     def __init__(self, store: Store, now: Callable[[], int], modes: Sequence[bool]) -> None:
+        self.modes = modes
         self._store = store
         self._now = now
-        self._modes = modes
         self._session: Session | None = None
         self._last: dict[bool, Block | None] = {}
         """The last block of each mode, as long as nobody else has closed another."""
@@ -75,7 +84,7 @@ class Sealer:
             self._last.clear()
             await session.rollback()
             return []
-        rows = [row for mode in self._modes if (row := await self._next(mode, horizon))]
+        rows = [row for mode in self.modes if (row := await self._next(mode, horizon))]
         if not rows:
             await session.rollback()
             return []
@@ -88,6 +97,14 @@ class Sealer:
         blocks = [Block.of(row) for row in rows]
         self._last |= {block.livemode: block for block in blocks}
         return blocks
+
+    async def state(self, livemode: bool) -> Sealed:
+        """How far a mode is sealed, by whichever process. Raises what the store raises."""
+        found = await self._store.page(last_block(livemode))
+        last = Block.of(found[0]) if found else None
+        waiting = await self._store.page(first_unsealed(last, livemode))
+        lag = max(0, self._now() - waiting[0][0]) if waiting else 0
+        return Sealed(0 if last is None else last.height, lag)
 
     async def _next(self, livemode: bool, horizon: int) -> Row | None:
         """The row of a mode's next block, if there is anything to seal."""

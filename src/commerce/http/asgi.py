@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import structlog
@@ -15,7 +15,7 @@ from commerce.http.cors import Cors
 from commerce.http.request import Disconnected, Receive, Request, Response, Send
 from commerce.http.transport import Proxies
 from commerce.kernel.errors import ApiError
-from commerce.kernel.network import Networks
+from commerce.kernel.network import Networks, parse_address
 from commerce.kernel.version import API_VERSION
 from commerce.store.session import StoreUnavailable
 
@@ -27,7 +27,29 @@ log = structlog.get_logger("commerce.http")
 _CONTENT_TYPES: dict[str, tuple[bytes, bytes]] = {}
 _VERSION = (b"stateset-version", API_VERSION.encode())
 
+METRICS = "/metrics"
+_FORWARDED = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"})
+PREFLIGHT = "OPTIONS"
+"""What requests by which browsers ask for leave are counted as."""
+
 Page = Callable[[], Awaitable[Response]]
+Answered = Callable[[str, int, int, str | None, str | None], None]
+"""Told of each answer: the operation, the status, the nanoseconds, the error's code, the plan."""
+
+
+class Tracing(Protocol):
+    """What requests are told to where they are traced."""
+
+    def began(self, request_id: str, method: str) -> None:
+        """A request has come."""
+
+    def ended(self, request_id: str, operation: str, status: int | None, code: str | None) -> None:
+        """It was answered, or its client has gone: then there is no status."""
+
+
+def page_operation(path: str) -> str:
+    """What a page is counted as: the pages of the reference are one."""
+    return "GET /docs" if path.startswith("/docs") else f"GET {path}"
 
 
 class Application:
@@ -41,6 +63,9 @@ class Application:
         new_id: Callable[[], str],
         docs_url: str,
         log_request: Callable[..., None],
+        answered: Answered,
+        watchers: Networks,
+        tracing: Tracing | None,
         proxies: Networks,
         cors_origins: str,
     ) -> None:
@@ -49,7 +74,11 @@ class Application:
         self._new_id = new_id
         self._docs_url = docs_url
         self._log_request = log_request
+        self._answered = answered
+        self._watchers = watchers
+        self._tracing = tracing
         self._proxies = Proxies(proxies)
+        self._behind_proxies = bool(proxies)
         self._cors = Cors(cors_origins)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -70,13 +99,22 @@ class Application:
             whole=scope.get("body"),
         )
         code: str | None = None
+        if self._tracing is not None:
+            self._tracing.began(request.id, request.method)
         try:
             response = await self._answer(request)
         except Disconnected:
+            if self._tracing is not None:
+                self._tracing.ended(request.id, request.operation, None, None)
             return
         except Exception as error:  # noqa: BLE001 - the one place where nothing may escape
             response, code = self._refusal(request, error)
+        # Before it is sent: who has an answer, and asks another process, finds it counted.
+        nanoseconds = int((time.perf_counter() - started) * 1_000_000_000)
+        self._answered(request.operation, response.status, nanoseconds, code, request.plan)
         await _send(send, request, response, self._cors.headers(request))
+        if self._tracing is not None:
+            self._tracing.ended(request.id, request.operation, response.status, code)
         self._log_request(
             request_id=request.id,
             method=request.method,
@@ -90,13 +128,25 @@ class Application:
 
     async def _answer(self, request: Request) -> Response:
         if cors.is_preflight(request):
+            request.operation = PREFLIGHT
             return cors.preflight()
         page = self._pages.get(request.path)
-        if page is None:
+        if page is None or (request.path == METRICS and not self._may_watch(request)):
             return await self._pipeline.run(request)
+        request.operation = page_operation(request.path)
         if request.method not in ("GET", "HEAD"):
             raise ApiError("method_not_allowed", headers={"Allow": "GET, HEAD"})
         return await page()
+
+    def _may_watch(self, request: Request) -> bool:
+        """Whether metrics are shown to who asks; to others there is nothing at their path.
+
+        What a proxy passed on that nobody trusts may come from anywhere.
+        """
+        passed_on = not _FORWARDED.isdisjoint(request.headers) and not self._behind_proxies
+        return request.peer is None or (
+            parse_address(request.peer) in self._watchers and not passed_on
+        )
 
     def _refusal(self, request: Request, error: Exception) -> tuple[Response, str]:
         """The answer that an error is. What is not an `ApiError` is told to the log alone."""

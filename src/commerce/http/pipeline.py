@@ -66,6 +66,7 @@ class Pipeline(NamedTuple):
             match = self.router.match(request.method, request.path)
         except ApiError as missing:
             raise await self._lost(request, missing) from None
+        request.operation = match.endpoint.name
         principal = await self._authenticate(request)
         request.account = principal.account
         try:

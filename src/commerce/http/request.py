@@ -55,6 +55,10 @@ class Request(msgspec.Struct):
     limits: tuple[tuple[bytes, bytes], ...] = ()
     """The header fields of its answer that tell of rate limits."""
     idempotency_key: str | None = None
+    operation: str = "other"
+    """What it asks for, by a name of ours and never by its path, which is the client's."""
+    plan: str | None = None
+    """The plan whose limits it was refused by."""
 
     async def body(self, size_max: int) -> bytes:
         """The whole body. Raises `body_too_large` as soon as it is, and `Disconnected`."""

@@ -17,6 +17,7 @@ from commerce.engine.caller import Caller
 from commerce.engine.command import Command
 from commerce.engine.tx import Tx
 from commerce.kernel.errors import ApiError
+from commerce.meter.meters import Meters
 from commerce.store.session import StoreUnavailable
 from commerce.store.table import Filter, Page
 
@@ -33,6 +34,9 @@ where they do, the second finds the jobs done.
 """
 RETRY_SECONDS_MAX = 3600
 UNAVAILABLE = "unavailable"
+DONE, MISSED = 200, 204
+"""What a job's command answers: it has done the job, or another worker was faster."""
+OUTCOMES = ("done", "missed", "failed", "unavailable")
 
 log = structlog.get_logger("commerce.jobs")
 
@@ -40,10 +44,19 @@ log = structlog.get_logger("commerce.jobs")
 class Worker:
     """Runs due jobs, beside any number of other workers on the same store."""
 
-    def __init__(self, engine: Engine, tasks: Mapping[str, Task]) -> None:
+    def __init__(
+        self, engine: Engine, tasks: Mapping[str, Task], meters: Meters | None = None
+    ) -> None:
         self._engine = engine
         self.tasks = tasks
         self._stopping = asyncio.Event()
+        self._outcomes = (meters or Meters()).counters(
+            "commerce_jobs_total",
+            "Jobs tried: done, missed (another worker was faster), failed (and put off), or"
+            " unavailable (the store was away).",
+            task=sorted(tasks),
+            outcome=OUTCOMES,
+        )
 
     async def run(self) -> None:
         """Run jobs as they become due, until told to stop; a store that is away is waited for."""
@@ -67,12 +80,20 @@ class Worker:
             seconds = LOOK_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311 - nobody's secret
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
+    async def lag(self) -> int:
+        """For how many seconds the job has been due that is due the longest; 0 for none."""
+        now = self._engine.means.now()
+        return max((now - (job.due_at or now) for job in await self._due(now, 1)), default=0)
+
+    async def _due(self, now: int, at_most: int) -> list[Job]:
+        filters = [Filter("due_at", "<=", now), Filter("task", "in", sorted(self.tasks))]
+        page = Page(JOB, filters, ("due_at",), at_most, ascending=True)
+        return [Job.of(row) for row in await self._engine.store.page(page)]
+
     async def turn(self) -> int:
         """Run the jobs that are due now, the longest due first; gives how many were tried."""
         now = self._engine.means.now()
-        filters = [Filter("due_at", "<=", now), Filter("task", "in", sorted(self.tasks))]
-        page = Page(JOB, filters, ("due_at",), JOBS_AT_ONCE_MAX, ascending=True)
-        jobs = [Job.of(row) for row in await self._engine.store.page(page)]
+        jobs = await self._due(now, JOBS_AT_ONCE_MAX)
         done = await asyncio.gather(*(self._do(job) for job in jobs))
         keys = [job.key for job, so in zip(jobs, done, strict=True) if so]
         if keys:
@@ -82,14 +103,16 @@ class Worker:
     async def _do(self, job: Job) -> bool:
         """Run one job; whether it is over. One that fails is put off, longer each time."""
         try:
-            await self._engine.submit(_command(job, self.tasks[job.task]))
+            answer = await self._engine.submit(_command(job, self.tasks[job.task]))
         except ApiError as error:
             problem = error.code
         except Exception as error:  # noqa: BLE001 - the engine has logged it
             problem = type(error).__name__
         else:
+            self._outcomes[job.task, "done" if answer.status == DONE else "missed"].add()
             log.info("job_done", task=job.task, subject=job.subject)
             return True
+        self._outcomes[job.task, "failed" if problem != UNAVAILABLE else "unavailable"].add()
         if problem != UNAVAILABLE:
             log.warning("job_failed", task=job.task, subject=job.subject, problem=problem)
             with suppress(ApiError):
@@ -106,7 +129,7 @@ def _command(job: Job, task: Task) -> Command:
         if found is not None:
             task.run(tx, params)
             tx.change_job(found, due_at=None)
-        return Answer(200, b"")
+        return Answer(DONE if found is not None else MISSED, b"")
 
     def needs(needs: Needs) -> None:
         needs.row(JOB.key, job.key, lock=True)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
+
+from commerce.ledger.recount import wrong
 
 if TYPE_CHECKING:
     import asyncpg
 
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+Told = Callable[[float], None]
 FINDINGS_MAX = 20
 """How many violations of each invariant are named."""
+CHAIN = "every hash is that of what it stands for, and every block follows from the one before"
+CHAIN_STEPS = 4
+"""How much work that is beside the other invariants, about."""
 
 
 class Invariant(NamedTuple):
@@ -53,6 +62,46 @@ INVARIANTS = (
                )
            ) chained
            WHERE balance_after <> before + change OR number <> place""",
+    ),
+    Invariant(
+        "the entries of every transaction are what its postings come to",
+        """WITH told AS (
+               SELECT t.livemode, t.id, leg.owner, leg.code, leg.currency, sum(leg.amount) AS amount
+               FROM ledger_transaction t
+               CROSS JOIN LATERAL json_array_elements(t.postings::json) p
+               CROSS JOIN LATERAL (
+                   VALUES (p->>0, p->>1, p->>4, (p->>5)::bigint),
+                       (p->>2, p->>3, p->>4, -(p->>5)::bigint)
+               ) leg (owner, code, currency, amount)
+               GROUP BY t.livemode, t.id, leg.owner, leg.code, leg.currency
+               HAVING sum(leg.amount) <> 0
+           )
+           SELECT coalesce(t.id, e.transaction) AS id, t.code, t.amount, e.amount AS entered
+           FROM told t
+           FULL JOIN (
+               SELECT livemode, transaction, account, split_part(code, '#', 1) AS code, currency,
+                   amount
+               FROM ledger_entry
+           ) e ON e.livemode = t.livemode AND e.transaction = t.id AND e.account = t.owner
+               AND e.code = t.code AND e.currency = t.currency
+           WHERE t.amount IS DISTINCT FROM e.amount""",
+    ),
+    Invariant(
+        "the marks of every account never fall, and are those of its transactions",
+        """SELECT e.account, e.livemode, e.code, e.number, e.mark, t.mark AS of_transaction
+           FROM (
+               SELECT *, lag(mark, 1, 0::bigint) OVER chain AS before
+               FROM ledger_entry
+               WINDOW chain AS (PARTITION BY account, livemode, code, currency ORDER BY number)
+           ) e
+           LEFT JOIN ledger_transaction t ON t.livemode = e.livemode AND t.id = e.transaction
+           WHERE e.mark < e.before OR e.mark IS DISTINCT FROM t.mark
+           UNION ALL
+           SELECT b.account, b.livemode, b.code, b.entries, b.mark, e.mark
+           FROM ledger_balance b
+           LEFT JOIN ledger_entry e ON (e.account, e.livemode, e.code, e.currency, e.number)
+               = (b.account, b.livemode, b.code, b.currency, b.entries)
+           WHERE b.mark <> coalesce(e.mark, 0)""",
     ),
     Invariant(
         "no guarded account was ever below zero",
@@ -141,6 +190,7 @@ class Report(NamedTuple):
     checked: int
     entries: int
     transactions: int
+    blocks: int
     findings: list[str]
 
     @property
@@ -148,8 +198,8 @@ class Report(NamedTuple):
         """The result in one line."""
         result = "all hold" if not self.findings else f"{len(self.findings)} violations"
         return (
-            f"{self.checked} invariants over {self.transactions} transactions and"
-            f" {self.entries} entries: {result}"
+            f"{self.checked} invariants over {self.transactions} transactions,"
+            f" {self.entries} entries and {self.blocks} blocks: {result}"
         )
 
     def as_dict(self) -> dict[str, object]:
@@ -157,14 +207,42 @@ class Report(NamedTuple):
         return {"ok": not self.findings, **self._asdict()}
 
 
-async def audit(connection: asyncpg.Connection[asyncpg.Record]) -> Report:
-    """Check every invariant in one snapshot, beside a server that goes on serving."""
+async def audit(connection: Connection, told: Told = lambda _: None) -> Report:
+    """Check every invariant in one snapshot, beside a server that goes on serving.
+
+    `told` hears which part of the work is done, from 0 to 1, again and again.
+    """
     findings: list[str] = []
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute("SET LOCAL transaction_timeout = 0")
-        for invariant in INVARIANTS:
+        entries, transactions, blocks = [
+            int(await connection.fetchval(f"SELECT count(*) FROM {table}"))
+            for table in ("ledger_entry", "ledger_transaction", "ledger_block")
+        ]
+        steps = len(INVARIANTS) + CHAIN_STEPS
+        for number, invariant in enumerate(INVARIANTS):
+            told(number / steps)
             rows = await connection.fetch(f"{invariant.violations} LIMIT {FINDINGS_MAX}")
             findings += [f"{invariant.name}: {dict(row)}" for row in rows]
-        entries = await connection.fetchval("SELECT count(*) FROM ledger_entry")
-        transactions = await connection.fetchval("SELECT count(*) FROM ledger_transaction")
-    return Report(len(INVARIANTS), entries, transactions, findings)
+        findings += await _of_chain(
+            connection,
+            lambda looked: told((len(INVARIANTS) + CHAIN_STEPS * looked / transactions) / steps),
+        )
+    told(1)
+    return Report(len(INVARIANTS) + 1, entries, transactions, blocks, findings)
+
+
+async def _of_chain(connection: Connection, told: Told) -> list[str]:
+    findings: list[str] = []
+    looked = 0
+
+    def count(more: int) -> None:
+        nonlocal looked
+        looked += more
+        told(looked)
+
+    async for finding in wrong(connection, count):
+        findings.append(f"{CHAIN}: {finding}")
+        if len(findings) == FINDINGS_MAX:
+            break
+    return findings

@@ -85,6 +85,14 @@ def leaves(livemode: bool, begin: int, until: int, limit: int, after: Row | None
     return Page(TRANSACTION, filters, order, limit, place, ascending=True, select=LEAVES)
 
 
+def first_unsealed(last: Block | None, livemode: bool) -> Page:
+    """When the first transaction was made that is in no block, if there is one."""
+    begin = 0 if last is None else last.until
+    filters = [Filter("livemode", "=", livemode), Filter("mark", ">=", begin)]
+    order = ("mark", "account", "id")
+    return Page(TRANSACTION, filters, order, 1, ascending=True, select=("created",))
+
+
 def last_block(livemode: bool, *filters: Filter) -> Page:
     """The last block of a mode of which these conditions hold."""
     conditions = [Filter("livemode", "=", livemode), *filters]

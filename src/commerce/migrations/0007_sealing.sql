@@ -25,6 +25,16 @@ BEGIN
 END
 $$;
 
+-- A restored database begins another epoch even where the cluster says nothing: what was given
+-- after the backup was taken is given again.
+CREATE FUNCTION begin_ledger_epoch() RETURNS bigint LANGUAGE sql AS $$
+    INSERT INTO ledger_epoch (number, system_identifier, began_at)
+    SELECT coalesce(max(number), 0) + 1, (SELECT system_identifier FROM pg_control_system()),
+        extract(epoch FROM clock_timestamp())
+    FROM ledger_epoch
+    RETURNING number
+$$;
+
 -- A mark is an epoch and a transaction id in one number. Whatever was booked on an account has a
 -- mark at least as large as what was booked there before, so the part of an account's entries
 -- that is below a mark is always its beginning. What is older than this migration is below all.

@@ -33,13 +33,15 @@ class SystemUser:
     gid: int
 
 
-class _Identity(TypedDict):
+class Identity(TypedDict):
+    """The subprocess arguments that say who a program runs as."""
+
     user: int | None
     group: int | None
     extra_groups: Sequence[int] | None
 
 
-def _identity(user: SystemUser | None) -> _Identity:
+def identity(user: SystemUser | None) -> Identity:
     """The subprocess arguments that become `user`, or stay who we are for None."""
     if user is None:
         return {"user": None, "group": None, "extra_groups": None}
@@ -74,10 +76,10 @@ class Programs:
                 timeout=timeout_seconds,
                 check=False,
                 cwd="/",
-                env=_environment(),
+                env=environment(),
                 start_new_session=True,
                 umask=0o077,
-                **_identity(self.user),
+                **identity(self.user),
             )
         except subprocess.TimeoutExpired:
             raise EmbeddedError(f"{program} did not end within {timeout_seconds:g} s") from None
@@ -95,14 +97,14 @@ class Programs:
             stdout=log,
             stderr=log,
             cwd="/",
-            env=_environment(),
+            env=environment(),
             start_new_session=True,
             umask=0o077,
-            **_identity(self.user),
+            **identity(self.user),
         )
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """A clean environment: no PGDATA, PGHOST or PGOPTIONS of the caller leaks in."""
     return {"PATH": os.defpath, "LC_ALL": "C"}
 
@@ -160,8 +162,8 @@ def first_blocked(user: SystemUser | None, folders: Sequence[Path]) -> Path | No
         timeout=30,
         check=True,
         cwd="/",
-        env=_environment(),
-        **_identity(user),
+        env=environment(),
+        **identity(user),
     )
     return Path(done.stdout) if done.stdout else None
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 
+from commerce.meter.meters import Meters
 from commerce.store import rate, sql
 from commerce.store.layout import Layout
 from commerce.store.migrate import MigrationError, pending
+from commerce.store.pool_use import PoolUse
 from commerce.store.session import (
     CommitUnknown,
     Conflict,
@@ -158,9 +160,10 @@ class DatabaseSession:
 class Database:
     """The store in PostgreSQL."""
 
-    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+    def __init__(self, url: str, *, pool_size: int = 8, meters: Meters | None = None) -> None:
         self._url = url
         self._pool_size = pool_size
+        self._use = PoolUse(pool_size, meters or Meters())
         self._pool: Pool | None = None
         self._layout = Layout({})
         self._opening = asyncio.Lock()
@@ -194,6 +197,13 @@ class Database:
                 self._pool = pool
         return self._pool
 
+    @asynccontextmanager
+    async def _acquired(self) -> AsyncIterator[Connection]:
+        pool = self._pool or await self._pooled()
+        with self._use:
+            async with pool.acquire() as connection:
+                yield cast("Connection", connection)
+
     async def session(self) -> DatabaseSession:
         """Open a session on a connection of its own and claim the lowest free lane number."""
         with _translated():
@@ -209,7 +219,8 @@ class Database:
     async def _fetch(self, statement: str, values: Sequence[Any]) -> list[Row]:
         with _translated():
             pool = self._pool or await self._pooled()
-            return [tuple(row) for row in await pool.fetch(statement, *values)]
+            with self._use:
+                return [tuple(row) for row in await pool.fetch(statement, *values)]
 
     async def _fetch_by_keys(self, write: Callable[..., sql.Statement], *about: Any) -> list[Row]:
         """Run a statement whose keys travel as rows of a table's type."""
@@ -217,7 +228,8 @@ class Database:
             pool = self._pool or await self._pooled()
             statement, values = write(*about, self._layout)
             try:
-                return [tuple(row) for row in await pool.fetch(statement, *values)]
+                with self._use:
+                    return [tuple(row) for row in await pool.fetch(statement, *values)]
             except asyncpg.DatatypeMismatchError:
                 await pool.expire_connections()
                 self._layout = await Layout.read(cast("Connection", pool))
@@ -272,8 +284,7 @@ class Database:
         """Try to insert the row, never keeping it: waiting means somebody is about to."""
         statement, values = sql.claim(table, row)
         with _translated():
-            pool = self._pool or await self._pooled()
-            async with pool.acquire() as connection:
+            async with self._acquired() as connection:
                 transaction = connection.transaction()
                 await transaction.start()
                 try:
@@ -289,9 +300,8 @@ class Database:
         """Whether PostgreSQL answers, with all of our migrations and no others."""
         try:
             with _translated():
-                pool = self._pool or await self._pooled()
-                async with pool.acquire() as connection:
-                    return not await pending(cast("Connection", connection))
+                async with self._acquired() as connection:
+                    return not await pending(connection)
         except (StoreUnavailable, MigrationError):
             return False
 

@@ -109,7 +109,7 @@ class EmbeddedPostgres:
         folder = data_dir.resolve()
         try:
             user = system_user(postgres_user)
-            _open_data_dir(folder, user)
+            open_data_dir(folder, user)
             server = cls(folder, programs(user, folder))
             server._prepare(durable=durable)
             server._run()
@@ -314,7 +314,7 @@ class EmbeddedPostgres:
         )
 
 
-def _open_data_dir(folder: Path, user: SystemUser | None) -> None:
+def open_data_dir(folder: Path, user: SystemUser | None) -> None:
     """Makes the data folder and lets `user` pass through it; nothing above is changed."""
     require_way(user, folder.parent)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

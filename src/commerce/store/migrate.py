@@ -4,12 +4,12 @@ import asyncio
 import hashlib
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.abc import Traversable
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
@@ -42,6 +42,9 @@ FOREIGN_TABLE = """
     ORDER BY 1 LIMIT 1
 """
 INSERT = "INSERT INTO public.schema_migration (number, name, sha256) VALUES ($1, $2, $3)"
+RECORD = """
+    INSERT INTO public.schema_migration (number, name, sha256, applied_at) VALUES ($1, $2, $3, $4)
+"""
 
 
 class MigrationError(Exception):
@@ -69,7 +72,7 @@ async def migrate(connection: "Connection", folder: Traversable | None = None) -
     migration stays applied.
     """
     migrations = _migrations(folder)
-    async with _alone(connection):
+    async with alone(connection):
         waiting = await _waiting(connection, migrations)
         for migration in waiting:
             await _apply(connection, migration)
@@ -101,8 +104,30 @@ def _name(file: Traversable) -> str:
     return file.name
 
 
+async def holds_tables(connection: "Connection") -> bool:
+    """Whether the database is not empty: it holds tables, ours or anybody's."""
+    return await connection.fetchval(FOREIGN_TABLE) is not None
+
+
+def check_history(applied: Sequence[Mapping[str, Any]], folder: Traversable | None = None) -> None:
+    """Refuses a history (number, name, sha256 of each) that is not the beginning of ours.
+
+    Raises MigrationError, as a database of that history would.
+    """
+    migrations = _migrations(folder)
+    for expected, row in enumerate(applied, 1):
+        _compare(expected, row, migrations)
+
+
+async def record(connection: "Connection", applied: Sequence[Mapping[str, Any]]) -> None:
+    """Writes down which migrations tables that came from elsewhere have had."""
+    await connection.execute(CREATE_TABLE)
+    rows = [(row["number"], row["name"], row["sha256"], row["applied_at"]) for row in applied]
+    await connection.executemany(RECORD, rows)
+
+
 @asynccontextmanager
-async def _alone(connection: "Connection") -> AsyncIterator[None]:
+async def alone(connection: "Connection") -> AsyncIterator[None]:
     """Holds the migration lock; tried, not waited for, since a waiting query can time out."""
     deadline = time.monotonic() + LOCK_WAIT_SECONDS_MAX
     while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", MIGRATION_LOCK):
@@ -139,7 +164,9 @@ async def _refuse_foreign(connection: "Connection") -> None:
         raise MigrationError(f"wrong database: it holds the table {table}, but none of ours")
 
 
-def _compare(expected: int, row: asyncpg.Record, migrations: list[Migration]) -> None:
+def _compare(
+    expected: int, row: "Mapping[str, Any] | asyncpg.Record", migrations: list[Migration]
+) -> None:
     if row["number"] != expected:
         raise MigrationError(f"the database lacks migration {expected:04} but has {row['name']}")
     if expected > len(migrations):

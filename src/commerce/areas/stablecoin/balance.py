@@ -192,7 +192,7 @@ async def _balance(reading: Reading, text: str, past: Past) -> Balance:
         )
     )
     first, last = await asyncio.gather(
-        _transaction(reading, free, 1), _transaction(reading, free, count)
+        _transaction(reading, free, min(1, count)), _transaction(reading, free, count)
     )
     return Balance(
         address=text,

@@ -60,13 +60,17 @@ PLANS = {
     "enterprise": Limits(20_000, 40_000, None),
 }
 
+OWN_LIMITS = "custom"
+"""What limits are called that are no plan's."""
+
 
 class Policy:
     """Limits, ready for use."""
 
-    __slots__ = ("_constant", "burst", "daily", "grace", "lease", "nanoseconds")
+    __slots__ = ("_constant", "burst", "daily", "grace", "lease", "nanoseconds", "plan")
 
     def __init__(self, limits: Limits) -> None:
+        self.plan = next((name for name, of in PLANS.items() if of == limits), OWN_LIMITS)
         self.burst = limits.burst
         self.daily = limits.daily
         self.nanoseconds = -(-NANOSECONDS // limits.rate)
@@ -287,6 +291,7 @@ class Limiter:
             outcome = await bucket.wait()
         refused, request.limits = outcome
         if refused is not None:
+            request.plan = bucket.policy.plan
             raise refused.error()
 
     async def _informed(self, name: Name) -> Bucket:
