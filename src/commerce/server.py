@@ -266,7 +266,8 @@ def work(settings: Settings, url: str, announce: Callable[[str | None], None]) -
                 watched(app, listening),
                 inspected(settings, url),
             ):
-                announce(listening and public_url(ours, listening.getsockname()[1]))
+                at = None if listening is None else listening.getsockname()[1]
+                announce(None if at is None else public_url(ours, at))
                 await asyncio.Event().wait()
 
     uvloop.run(run())
