@@ -66,7 +66,7 @@ from commerce.resource.registry import Registry
 from commerce.resource.rehearsal import Rehearsal, Shown, Wallets
 from commerce.settings import Settings
 from commerce.store.memory import Memory
-from commerce.store.readiness import Readiness
+from commerce.telemetry.readiness import Readiness
 from commerce.store.session import Store
 from commerce.telemetry.facts import scrape_of
 from commerce.telemetry.request import RequestMeter
@@ -147,14 +147,7 @@ class App:
         self.sealer = Sealer(store, means.now, sorted(NETWORKS[settings.network]))
         self.purge = Purge(store, means.now)
         self.registry = Registry(MODULES, TABLES, [state_view(self.engine)])
-        ring = KeyRing(
-            api_key.well_formed,
-            api_key.hash_of,
-            lambda hash_: api_key.principal(self.reader, hash_),
-            api_key.refuse_dead,
-            api_key.need_caller,
-            api_key.check_caller,
-        )
+        ring = self._key_ring()
         self.authenticator = Authenticator(ring, networks=NETWORKS[settings.network], now=means.now)
         limited = settings.rate_limits == "on"
         self.limiter = Limiter(store, self._limits) if limited else None
@@ -188,6 +181,16 @@ class App:
             addresses=addresses,
         )
         self.http = self._application(self._pipeline, self._pages())
+
+    def _key_ring(self) -> KeyRing:
+        return KeyRing(
+            api_key.well_formed,
+            api_key.hash_of,
+            lambda hash_: api_key.principal(self.reader, hash_),
+            api_key.refuse_dead,
+            api_key.need_caller,
+            api_key.check_caller,
+        )
 
     def _request_meter(self, meters: Meters) -> RequestMeter:
         names = [endpoint.name for endpoint, _ in self.registry.endpoints()]

@@ -396,9 +396,3 @@ async def test_switched_off_nobody_is_limited_or_told(stage: Stage) -> None:
         assert (await unlimited.ask(OWN, None)).status == 401
         reader = await stage.make_key(party, "restricted", ["events:read"])
         assert (await unlimited.ask(OWN, reader)).status == 403
-
-
-async def test_leases_are_for_rates_of_a_hundred_a_second_and_more() -> None:
-    leases = {name: account_limit.Policy(limits).lease for name, limits in PLANS.items()}
-    assert leases == {"free": 0, "starter": 2, "growth": 20, "enterprise": 400}
-    assert account_limit.Policy(Limits(99, 1_000, None)).lease == 0
