@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import socket
 import ssl
 from ipaddress import ip_address
@@ -109,7 +110,7 @@ def test_a_certificate_that_cannot_be_used_is_said_in_one_line(call: Call, data_
         message = refused(call("serve", "--data-dir", data_dir, "--port", "0", *tls))
         assert message.startswith(f"cannot serve HTTPS with {cert_file} and {key_file}: ")
         assert "SSL" not in message
-        assert "_" not in message.rpartition(": ")[2]
+        assert not re.search("[A-Z]_[A-Z]", message), "OpenSSL's own name for it"
     no_pem = data_dir.with_name("text.pem")
     no_pem.write_text("root:x:0:0")
     damaged = data_dir.with_name("damaged.pem")
