@@ -66,9 +66,9 @@ from commerce.resource.registry import Registry
 from commerce.resource.rehearsal import Rehearsal, Shown, Wallets
 from commerce.settings import Settings
 from commerce.store.memory import Memory
-from commerce.telemetry.readiness import Readiness
 from commerce.store.session import Store
 from commerce.telemetry.facts import scrape_of
+from commerce.telemetry.readiness import Readiness
 from commerce.telemetry.request import RequestMeter
 from commerce.telemetry.scrape import CONTENT_TYPE
 from commerce.web.page import HEADERS

@@ -17,12 +17,12 @@ from commerce.app import App
 from commerce.areas.identity import account
 from commerce.areas.identity.account import Plan, RateLimit
 from commerce.http.limits import account as account_limit
-from commerce.http.limits.account import PLANS, Limiter, Limits
+from commerce.http.limits.account import PLANS, Limiter
 from commerce.http.request import Request
 from commerce.kernel.errors import ApiError
 from commerce.settings import Settings
-from commerce.store import readiness
 from commerce.store.database import Database
+from commerce.telemetry import readiness
 from tests.process import eventually
 from tests.stage import Party, Reply, Stage, app_over
 
