@@ -207,7 +207,8 @@ def headers(play: Rehearsal) -> list[Hostile]:
         }.items()
     ]
     twice = [(b"authorization", good), (b"authorization", b"Bearer sk_test_wrong")]
-    found.append(Hostile("key: the second is wrong", 401, headers=twice, authorised=False))
+    for which, both in (("second", twice), ("first", twice[::-1])):
+        found.append(Hostile(f"key: the {which} is wrong", 400, headers=both, authorised=False))
     body = (f'{{"to": "{play.other_wallet}", "amount": "1.00"}}'.encode(),)
     for given in (b"", b"k" * 256, b"k" * 60_000, b"\xe9", "ключ".encode(), b"a\tb", b"a\x00b"):
         keyed: Headers = [JSON_TYPE, (b"idempotency-key", given)]
