@@ -75,9 +75,13 @@ _LEVEL = logging.INFO
 _FORMAT = "json"
 
 
-def configure(level: str, format_: str) -> None:
-    """Log to standard error, as JSON for machines or in columns for people."""
+def configure(level: str, format_: str | None) -> None:
+    """Log to standard error, as JSON for machines or in columns for people.
+
+    Without a format it is the one for whoever reads there: people, at a terminal.
+    """
     global _FILE, _FORMAT, _LEVEL  # noqa: PLW0603 - the process has one log
+    format_ = format_ or ("console" if sys.stderr.isatty() else "json")
     _FILE, _FORMAT = GatheredLines(sys.stderr.buffer), format_
     _LEVEL = logging.getLevelNamesMapping()[level.upper()]
     processors: list[Any] = [

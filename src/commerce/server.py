@@ -31,11 +31,13 @@ from commerce.http.limits.connection import Door, room
 from commerce.http.protocol import Connection
 from commerce.inspector import inspected
 from commerce.installation import (
+    SANDBOX_FILE,
     ServerError,
     apply_migrations,
     check_tracing,
     make_app,
     open_tracing,
+    public_url,
     running_app,
 )
 from commerce.meter.board import Board, shared_memory
@@ -65,13 +67,13 @@ def serve(settings: Settings, announce: Any) -> None:
     listening = _listen(settings)
     with listening, _database(settings) as url:
         signals = _Signals()
-        base_url = settings.base_url or _base_url(settings, listening)
+        base_url = public_url(settings, listening.getsockname()[1])
         place = _Place(settings, url, base_url, listening)
         with suppress(asyncio.CancelledError):
             uvloop.run(_prepare(place, signals))
         if signals.came:
             return
-        announce(base_url, settings.data_dir / "sandbox.json")
+        announce(base_url, settings)
         if settings.workers == 1:
             uvloop.run(_work(place, signals))
         else:
@@ -154,14 +156,21 @@ def _check_certificate(settings: Settings) -> None:
         context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
     except (OSError, ValueError) as error:
         files = f"{settings.tls_cert} and {settings.tls_key}"
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        reason = _certificate_fault(error, settings)
         raise ServerError(f"cannot serve HTTPS with {files}: {reason}") from None
 
 
-def _base_url(settings: Settings, listening: socket.socket) -> str:
-    scheme = "http" if settings.tls_cert is None else "https"
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{scheme}://{host}:{listening.getsockname()[1]}"
+def _certificate_fault(error: Exception, settings: Settings) -> str:
+    """What is wrong with a certificate or its key; OpenSSL says so in names of its own."""
+    if not isinstance(error, ssl.SSLError):
+        return getattr(error, "strerror", None) or "the key needs a password"
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return "the key is another certificate's"
+    for file, what in ((settings.tls_cert, "CERTIFICATE"), (settings.tls_key, "PRIVATE KEY")):
+        assert file is not None
+        if f"{what}-----".encode() not in file.read_bytes():
+            return f"there is no {what.lower()} in PEM form in {file}"
+    return "a certificate or the key is damaged, or the key needs a password"
 
 
 @contextmanager
@@ -186,7 +195,7 @@ async def _prepare(place: _Place, signals: _Signals) -> None:
         await apply_migrations(url)
         async with running_app(settings, url, base_url) as app:
             if settings.network != "production":
-                await _write_sandbox(app, settings.data_dir / "sandbox.json", base_url)
+                await _write_sandbox(app, settings.data_dir / SANDBOX_FILE, base_url)
 
 
 async def _write_sandbox(app: App, path: Path, base_url: str) -> None:
@@ -244,7 +253,9 @@ def work(settings: Settings, url: str, announce: Callable[[str | None], None]) -
     """Run jobs without serving anything but metrics, until told to stop."""
     check_tracing(settings)
     port = settings.metrics_port
-    ours = msgspec.structs.replace(settings, port=port or 0, tls_cert=None, workers=1)
+    ours = msgspec.structs.replace(
+        settings, port=port or 0, tls_cert=None, workers=1, base_url=None
+    )
     listening = None if port is None else _listen(ours)
     signals = _Signals()
 
@@ -255,7 +266,8 @@ def work(settings: Settings, url: str, announce: Callable[[str | None], None]) -
                 watched(app, listening),
                 inspected(settings, url),
             ):
-                announce(None if listening is None else _base_url(ours, listening))
+                at = None if listening is None else listening.getsockname()[1]
+                announce(None if at is None else public_url(ours, at))
                 await asyncio.Event().wait()
 
     uvloop.run(run())

@@ -183,6 +183,11 @@ def sizes() -> list[Hostile]:
     ):
         name = f"type: {given[:30]!r}"
         found.append(Hostile(name, 415, headers=[(b"content-type", given)], body=(b"{}",)))
+    for charset in (b"latin-1", b'"iso-8859-1"', b"utf-16", b"x; charset=utf-8", b""):
+        kind = b"application/json; charset=" + charset
+        found.append(
+            Hostile(f"type: {kind!r}", 415, headers=[(b"content-type", kind)], body=(b"{}",))
+        )
     return found
 
 

@@ -68,7 +68,9 @@ def read(  # noqa: PLR0913, PLR0917 - all that a request is known again by
     if key is None:
         return None
     if not (1 <= len(key) <= LENGTH_MAX and key.isascii() and key.isprintable()):
-        raise ApiError("idempotency_key_invalid")
+        name = "Idempotency-Key" if header is not None else "idempotency_key"
+        message = f"'{name}' must be 1 to {LENGTH_MAX} printable ASCII characters."
+        raise ApiError("idempotency_key_invalid", message, param=name)
     if in_body is not None:
         params = msgspec.structs.replace(params, idempotency_key=None)
     asker = api_key if operation.secret else ""
