@@ -44,6 +44,7 @@ from commerce.http.auth import Authenticator, KeyRing
 from commerce.http.idempotency import state_view
 from commerce.http.limits.account import OWN_LIMITS, PLANS, Limiter, Limits
 from commerce.http.limits.address import Addresses
+from commerce.http.limits.readiness import Readiness
 from commerce.http.pipeline import Pipeline
 from commerce.http.request import Response
 from commerce.http.routes import Router
@@ -66,7 +67,6 @@ from commerce.resource.registry import Registry
 from commerce.resource.rehearsal import Rehearsal, Shown, Wallets
 from commerce.settings import Settings
 from commerce.store.memory import Memory
-from commerce.store.readiness import Readiness
 from commerce.store.session import Store
 from commerce.telemetry.facts import scrape_of
 from commerce.telemetry.request import RequestMeter
@@ -163,7 +163,6 @@ class App:
             self.registry, base_url, settings, lambda: _rehearse(settings, base_url)
         )
         self.scrape = scrape_of(meters, self.worker, self.sealer, settings.data_dir)
-        addresses = Addresses(settings.address_rate) if limited else None
         self._pipeline = Pipeline(
             Router("/v1", self.registry.endpoints()),
             self.authenticator,
@@ -171,7 +170,7 @@ class App:
             self.reader,
             settings.body_size_max,
             self.limiter,
-            addresses,
+            Addresses(settings.address_rate) if limited else None,
             Connections(lambda *account_: account.parent_of(self.reader, *account_)),
             Expander(self.registry.nouns),
         )
@@ -185,7 +184,6 @@ class App:
             tracing=tracing,
             proxies=settings.trusted_proxies or Networks(),
             cors_origins=settings.cors_origins,
-            addresses=addresses,
         )
         self.http = self._application(self._pipeline, self._pages())
 

@@ -12,7 +12,6 @@ import structlog
 
 from commerce.http import cors
 from commerce.http.cors import Cors
-from commerce.http.limits.address import Addresses
 from commerce.http.request import Disconnected, Receive, Request, Response, Send
 from commerce.http.transport import Proxies, stands_twice
 from commerce.kernel.errors import ApiError
@@ -71,7 +70,6 @@ class Application:
         tracing: Tracing | None,
         proxies: Networks,
         cors_origins: str,
-        addresses: Addresses | None,
     ) -> None:
         self._pipeline = pipeline
         self._pages = pages
@@ -84,7 +82,6 @@ class Application:
         self._proxies = Proxies(proxies)
         self._behind_proxies = bool(proxies)
         self._cors = Cors(cors_origins)
-        self._addresses = addresses
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request (ASGI 3)."""
@@ -162,8 +159,8 @@ class Application:
 
     def _charge(self, request: Request) -> None:
         """Charge to its address what nobody's key pays for. Raises `rate_limit_exceeded`."""
-        if self._addresses is not None:
-            self._addresses.take(request)
+        if self._pipeline.addresses is not None:
+            self._pipeline.addresses.take(request)
 
     def _refusal(self, request: Request, error: Exception) -> tuple[Response, str]:
         """The answer that an error is. What is not an `ApiError` is told to the log alone."""
