@@ -6,13 +6,16 @@ CODE := $(wildcard src tests bench)
 PUBLIC := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: serve test check fix fuzz faults sim sim-long bench lock help
+.PHONY: serve test test-slow check fix fuzz faults sim sim-long bench lock help
 
 serve: .venv/installed ## start the server: make serve ARGS="--port 8000"
 	$(VENV)/commerce serve $(ARGS)
 
 test: check ## static checks, then every test with the coverage gate
-	$(VENV)/python -m pytest -n 2 --dist loadfile --cov $(ARGS)
+	$(VENV)/python -m pytest -n 3 --dist loadfile --cov -m "not slow" $(ARGS)
+
+test-slow: .venv/installed ## the tests that `make test` leaves out because they take long
+	$(VENV)/python -m pytest -n 2 --dist loadfile -m slow $(ARGS)
 
 check: .venv/installed ## static checks: format, lint, types, layers
 	$(VENV)/ruff format --check $(CODE)

@@ -154,6 +154,7 @@ def test_a_backup_of_a_newer_schema_is_refused(
     assert [each.name for each in keyed.iterdir()] == ["master.key"]
 
 
+@pytest.mark.slow
 def test_a_logical_backup_of_newer_programs_says_which_are_needed(
     bank: Bank, call: Call, keyed: Path
 ) -> None:
@@ -236,6 +237,7 @@ def test_a_database_that_holds_anything_is_refused(
     assert foreign == "wrong database: it holds the table theirs, but none of ours"
 
 
+@pytest.mark.slow
 def test_a_database_that_was_never_served_has_nothing_to_back_up(
     bank: Bank, call: Call, database_url: str
 ) -> None:
@@ -328,6 +330,7 @@ async def _claim(url: str, key: MasterKey) -> None:
     await connection.close()
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_what_was_restored_is_said_and_exit_1(
     bank: Bank, call: Call, keyed: Path
 ) -> None:
@@ -345,6 +348,7 @@ def test_what_is_wrong_with_what_was_restored_is_said_and_exit_1(
     assert (keyed / "postgres").is_dir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_backup_that_holds_less_than_it_says_is_found_out(
     bank: Bank, call: Call, keyed: Path, form: str

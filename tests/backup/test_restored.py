@@ -176,6 +176,7 @@ async def test_all_that_was_answered_before_a_backup_began_is_in_it(
     assert await read(restored, sandbox["secret_key"], quiet) == told
 
 
+@pytest.mark.slow
 async def test_a_backup_of_a_database_of_yours_is_restored_into_another_one(
     data_dir: Path, serve: Serve, database_url: str, another_database_url: str
 ) -> None:
@@ -202,6 +203,7 @@ async def test_a_backup_of_a_database_of_yours_is_restored_into_another_one(
     assert again.err == "commerce: the database is not empty: restore into a new one\n"
 
 
+@pytest.mark.slow
 async def test_a_backup_that_holds_the_master_key_needs_nothing_else(
     data_dir: Path, serve: Serve
 ) -> None:
@@ -224,6 +226,7 @@ async def test_a_backup_that_holds_the_master_key_needs_nothing_else(
     assert balance.json["balances"]["available"] == "90000.00"
 
 
+@pytest.mark.slow
 async def test_an_older_schema_is_backed_up_and_migrated_when_it_is_restored(
     data_dir: Path, database_url: str, another_database_url: str
 ) -> None:
@@ -250,6 +253,7 @@ async def test_an_older_schema_is_backed_up_and_migrated_when_it_is_restored(
     assert checked.out == "the database is up to date\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="every test here is an unprivileged user's then")
 def test_an_unprivileged_user_takes_and_restores_backups(data_dir: Path) -> None:
     os.chown(data_dir.parent, NOBODY, NOBODY)

@@ -6,6 +6,8 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from commerce.settings import Settings
 from tests.client import Client
 from tests.faults.fault import LONG, Faults
@@ -74,6 +76,7 @@ async def test_ids_grow_while_the_clock_is_set_back(
     assert await asyncio.to_thread(server.stop) == 0
 
 
+@pytest.mark.slow
 async def test_a_scheduled_transfer_waits_for_a_clock_that_was_set_back_and_is_made_once(
     data_dir: Path, serve: Serve, database_url: str, faults: Faults
 ) -> None:

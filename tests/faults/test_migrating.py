@@ -7,6 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from commerce.store.embedded import EmbeddedPostgres
 from tests.client import Client
 from tests.database import migrated
@@ -36,6 +38,7 @@ async def shape(url: str) -> list[tuple[Any, ...]]:
     return await rows(url, SHAPE) + await rows(url, OTHERS)
 
 
+@pytest.mark.slow
 async def test_kills_between_and_within_migrations_leave_what_the_next_server_completes(
     data_dir: Path,
     serve: Serve,

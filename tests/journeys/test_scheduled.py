@@ -8,6 +8,8 @@ import time
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
+import pytest
+
 from commerce.kernel.address import SAMPLE
 from commerce.store.embedded import running_url
 from tests.client import Client
@@ -32,6 +34,7 @@ async def made(url: str) -> int:
     return int((await rows(url, query))[0][0])
 
 
+@pytest.mark.slow
 async def test_kills_around_the_due_moment_neither_lose_nor_double_a_transfer(
     data_dir: Path, serve: Serve
 ) -> None:

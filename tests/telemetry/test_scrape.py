@@ -13,6 +13,7 @@ import pytest
 from commerce.app import App
 from commerce.areas.identity import account
 from commerce.areas.identity.account import RateLimit
+from commerce.areas.stablecoin.movement import EXECUTE
 from commerce.kernel.master_key import MasterKey
 from commerce.meter.meters import Meters
 from commerce.settings import Settings
@@ -181,7 +182,7 @@ async def test_jobs_are_counted_by_outcome_and_their_lag_is_the_oldest_ones(
     await stage.app.worker.turn()
     found = await metrics(stage)
     jobs = "commerce_jobs_total"
-    (task,) = stage.app.worker.tasks
+    task = EXECUTE
     assert found.value(jobs, task=task, outcome="done") == 2
     assert found.value(jobs, task=task, outcome="failed") == 1
     assert found.value("commerce_job_lag_seconds") == 0

@@ -251,6 +251,7 @@ async def test_a_server_sends_its_spans_to_the_collector_and_the_last_when_it_st
         assert collector.service_names() == {"commerce"}
 
 
+@pytest.mark.slow
 async def test_a_collector_that_is_away_holds_up_neither_answers_nor_the_end(
     data_dir: Path, serve: Serve, database_url: str
 ) -> None:
