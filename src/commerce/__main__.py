@@ -10,11 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from commerce import log
+from commerce import __version__, log
 from commerce.command import account, address, backup, key
 from commerce.command.terminal import AsJson, DataDir, print_table, progress, read_settings
 from commerce.handbook import write_pages
 from commerce.installation import (
+    EVERYWHERE,
+    SANDBOX_FILE,
     ServerError,
     apply_migrations,
     connected,
@@ -22,9 +24,10 @@ from commerce.installation import (
     handbook,
 )
 from commerce.kernel.errors import ApiError
+from commerce.kernel.version import API_VERSION
 from commerce.ledger.audit import audit
 from commerce.server import serve, work
-from commerce.settings import SettingsError
+from commerce.settings import Settings, SettingsError
 from commerce.store.embedded import EmbeddedError
 from commerce.store.migrate import MigrationError
 from commerce.store.session import StoreUnavailable
@@ -36,6 +39,7 @@ EXIT_UNUSABLE = 2
 cli = typer.Typer(
     name="commerce", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
+DEFAULTS = Settings()
 docs_cli = typer.Typer(no_args_is_help=True, help="The reference pages.")
 cli.add_typer(docs_cli, name="docs")
 cli.add_typer(account.cli, name="accounts")
@@ -45,13 +49,40 @@ cli.command("backup")(backup.backup_command)
 cli.command("restore")(backup.restore_command)
 
 
+NETWORK_HELP = "One of: testnet, production, both."
+
+
+def _of(setting: str, words: str) -> str:
+    """The help of an option that wins over a setting: with the setting, and its default."""
+    return f"{words} (COMMERCE_{setting.upper()}, by default {getattr(DEFAULTS, setting)})"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"commerce {__version__}, API {API_VERSION}")
+        raise typer.Exit
+
+
+@cli.callback()
+def root(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
+    ] = False,
+) -> None:
+    """Serve the Commerce Network API, and do what an operator does beside it."""
+
+
 @cli.command("serve")
 def serve_command(  # noqa: PLR0913, PLR0917 - one option each
     data_dir: DataDir = None,
-    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="The port; 0 picks a free one.")] = None,
-    workers: Annotated[int | None, typer.Option(help="The number of API processes.")] = None,
-    network: Annotated[str | None, typer.Option(help="testnet, production or both.")] = None,
+    host: Annotated[str | None, typer.Option(help=_of("host", "The address to listen on."))] = None,
+    port: Annotated[
+        int | None, typer.Option(help=_of("port", "The port; 0 picks a free one."))
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help=_of("workers", "The number of API processes."))
+    ] = None,
+    network: Annotated[str | None, typer.Option(help=_of("network", NETWORK_HELP))] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Serve HTTPS with this chain.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="The private key of --tls-cert.")] = None,
 ) -> None:
@@ -69,14 +100,17 @@ def serve_command(  # noqa: PLR0913, PLR0917 - one option each
     serve(settings, _announce)
 
 
-def _announce(base_url: str, sandbox: Path) -> None:
+def _announce(base_url: str, settings: Settings) -> None:
     print(f"Commerce Network is ready at {base_url}")
     print(
         f"Reference and guides: {base_url}/docs   Specification: {base_url}/openapi.json",
         flush=True,
     )
-    if sandbox.exists():
-        print(f"Sandbox account and keys: {sandbox}", flush=True)
+    if settings.base_url is None and settings.host in EVERYWHERE:
+        print("Set COMMERCE_BASE_URL to the URL at which others reach it", flush=True)
+    # Keys of a sandbox that was made before move test money, which is not served everywhere.
+    if settings.network != "production":
+        print(f"Sandbox account and keys: {settings.data_dir / SANDBOX_FILE}", flush=True)
 
 
 @cli.command("worker")
@@ -132,7 +166,10 @@ def verify_command(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 @cli.command("openapi")
 def openapi_command() -> None:
-    """Print the OpenAPI document, as /openapi.json serves it."""
+    """Print the OpenAPI document, as /openapi.json serves it.
+
+    The server's URL in it is COMMERCE_BASE_URL, or made of the host and port of the settings.
+    """
     print(asyncio.run(handbook(read_settings()).document()).decode())
 
 

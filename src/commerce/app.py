@@ -68,6 +68,7 @@ from commerce.settings import Settings
 from commerce.store.memory import Memory
 from commerce.store.session import Store
 from commerce.telemetry.facts import scrape_of
+from commerce.telemetry.readiness import Readiness
 from commerce.telemetry.request import RequestMeter
 from commerce.telemetry.scrape import CONTENT_TYPE
 from commerce.web.page import HEADERS
@@ -146,14 +147,7 @@ class App:
         self.sealer = Sealer(store, means.now, sorted(NETWORKS[settings.network]))
         self.purge = Purge(store, means.now)
         self.registry = Registry(MODULES, TABLES, [state_view(self.engine)])
-        ring = KeyRing(
-            api_key.well_formed,
-            api_key.hash_of,
-            lambda hash_: api_key.principal(self.reader, hash_),
-            api_key.refuse_dead,
-            api_key.need_caller,
-            api_key.check_caller,
-        )
+        ring = self._key_ring()
         self.authenticator = Authenticator(ring, networks=NETWORKS[settings.network], now=means.now)
         limited = settings.rate_limits == "on"
         self.limiter = Limiter(store, self._limits) if limited else None
@@ -162,6 +156,7 @@ class App:
             self.registry, base_url, settings, lambda: _rehearse(settings, base_url)
         )
         self.scrape = scrape_of(meters, self.worker, self.sealer, settings.data_dir)
+        addresses = Addresses(settings.address_rate) if limited else None
         self._pipeline = Pipeline(
             Router("/v1", self.registry.endpoints()),
             self.authenticator,
@@ -169,7 +164,7 @@ class App:
             self.reader,
             settings.body_size_max,
             self.limiter,
-            Addresses(settings.address_rate) if limited else None,
+            addresses,
             Connections(lambda *account_: account.parent_of(self.reader, *account_)),
             Expander(self.registry.nouns),
         )
@@ -183,8 +178,19 @@ class App:
             tracing=tracing,
             proxies=settings.trusted_proxies or Networks(),
             cors_origins=settings.cors_origins,
+            addresses=addresses,
         )
         self.http = self._application(self._pipeline, self._pages())
+
+    def _key_ring(self) -> KeyRing:
+        return KeyRing(
+            api_key.well_formed,
+            api_key.hash_of,
+            lambda hash_: api_key.principal(self.reader, hash_),
+            api_key.refuse_dead,
+            api_key.need_caller,
+            api_key.check_caller,
+        )
 
     def _request_meter(self, meters: Meters) -> RequestMeter:
         names = [endpoint.name for endpoint, _ in self.registry.endpoints()]
@@ -252,8 +258,10 @@ class App:
         async def healthz() -> Response:
             return Response(200, b'{"status":"ok"}')
 
+        readiness = Readiness(self.store)
+
         async def readyz() -> Response:
-            if await self.store.ready():
+            if await readiness.known():
                 return Response(200, b'{"status":"ready"}')
             return Response(503, b'{"status":"unavailable"}', (("Retry-After", "1"),))
 

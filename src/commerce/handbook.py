@@ -41,6 +41,7 @@ class Handbook:
         self._rehearse = rehearse
         self._making = asyncio.Lock()
         self._source: Source | None = None
+        self._document: bytes | None = None
         self._pages: dict[str, bytes] | None = None
 
     def paths(self) -> list[str]:
@@ -54,7 +55,10 @@ class Handbook:
 
     async def document(self) -> bytes:
         """The OpenAPI document, with examples."""
-        return msgspec.json.encode((await self._made()).document)
+        source = await self._made()
+        if self._document is None:
+            self._document = msgspec.json.encode(source.document)
+        return self._document
 
     async def pages(self) -> dict[str, bytes]:
         """Every page of the reference, by its path."""

@@ -28,6 +28,10 @@ TRACING = "commerce.telemetry.tracing"
 """Imported where something is traced, and nowhere else: its libraries need not be there."""
 CONNECT_TIMEOUT_SECONDS = 10
 POSTGRES_MIN = 18
+SANDBOX_FILE = "sandbox.json"
+"""Where the sandbox account and its keys are told of in the data folder."""
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
+"""Hosts that stand for every address of the machine, and its loopback address of that kind."""
 OTHERWISE = "or what it sealed stays closed"
 DATABASE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
@@ -128,8 +132,21 @@ def lacks_key(settings: Settings) -> bool:
 
 def handbook(settings: Settings) -> Handbook:
     """The reference of a server with these settings; it needs no database."""
-    base_url = settings.base_url or f"http://{settings.host}:{settings.port}"
+    base_url = public_url(settings, settings.port)
     return App(Memory(), settings, MasterKey.generate(), base_url=base_url).handbook
+
+
+def public_url(settings: Settings, port: int) -> str:
+    """The URL that is published: the one that is set, or where this machine reaches the server.
+
+    Who listens on every address names none that a client could connect to: it is the loopback
+    one then.
+    """
+    if settings.base_url is not None:
+        return settings.base_url
+    scheme = "http" if settings.tls_cert is None else "https"
+    host = EVERYWHERE.get(settings.host, settings.host)
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def make_app(

@@ -75,9 +75,13 @@ _LEVEL = logging.INFO
 _FORMAT = "json"
 
 
-def configure(level: str, format_: str) -> None:
-    """Log to standard error, as JSON for machines or in columns for people."""
+def configure(level: str, format_: str | None) -> None:
+    """Log to standard error, as JSON for machines or in columns for people.
+
+    Without a format it is the one for whoever reads there: people, at a terminal.
+    """
     global _FILE, _FORMAT, _LEVEL  # noqa: PLW0603 - the process has one log
+    format_ = format_ or ("console" if sys.stderr.isatty() else "json")
     _FILE, _FORMAT = GatheredLines(sys.stderr.buffer), format_
     _LEVEL = logging.getLevelNamesMapping()[level.upper()]
     processors: list[Any] = [
@@ -88,7 +92,10 @@ def configure(level: str, format_: str) -> None:
     if format_ == "json":
         processors += [structlog.processors.format_exc_info, _render_json]
     else:
-        processors += [structlog.dev.ConsoleRenderer(), lambda _, __, text: text.encode()]
+        # The renderer's own tracebacks show the values of variables: keys, and numbers of banks.
+        plain = structlog.dev.plain_traceback
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=plain)
+        processors += [renderer, lambda _, __, text: text.encode()]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(_LEVEL),

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import structlog
@@ -27,13 +27,17 @@ import uvloop
 from commerce import log
 from commerce.app import App
 from commerce.areas.identity import account, api_key
+from commerce.http.limits.connection import Door, room
+from commerce.http.protocol import Connection
 from commerce.inspector import inspected
 from commerce.installation import (
+    SANDBOX_FILE,
     ServerError,
     apply_migrations,
     check_tracing,
     make_app,
     open_tracing,
+    public_url,
     running_app,
 )
 from commerce.meter.board import Board, shared_memory
@@ -63,13 +67,13 @@ def serve(settings: Settings, announce: Any) -> None:
     listening = _listen(settings)
     with listening, _database(settings) as url:
         signals = _Signals()
-        base_url = settings.base_url or _base_url(settings, listening)
+        base_url = public_url(settings, listening.getsockname()[1])
         place = _Place(settings, url, base_url, listening)
         with suppress(asyncio.CancelledError):
             uvloop.run(_prepare(place, signals))
         if signals.came:
             return
-        announce(base_url, settings.data_dir / "sandbox.json")
+        announce(base_url, settings)
         if settings.workers == 1:
             uvloop.run(_work(place, signals))
         else:
@@ -152,14 +156,21 @@ def _check_certificate(settings: Settings) -> None:
         context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
     except (OSError, ValueError) as error:
         files = f"{settings.tls_cert} and {settings.tls_key}"
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        reason = _certificate_fault(error, settings)
         raise ServerError(f"cannot serve HTTPS with {files}: {reason}") from None
 
 
-def _base_url(settings: Settings, listening: socket.socket) -> str:
-    scheme = "http" if settings.tls_cert is None else "https"
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{scheme}://{host}:{listening.getsockname()[1]}"
+def _certificate_fault(error: Exception, settings: Settings) -> str:
+    """What is wrong with a certificate or its key; OpenSSL says so in names of its own."""
+    if not isinstance(error, ssl.SSLError):
+        return getattr(error, "strerror", None) or "the key needs a password"
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return "the key is another certificate's"
+    for file, what in ((settings.tls_cert, "CERTIFICATE"), (settings.tls_key, "PRIVATE KEY")):
+        assert file is not None
+        if f"{what}-----".encode() not in file.read_bytes():
+            return f"there is no {what.lower()} in PEM form in {file}"
+    return "a certificate or the key is damaged, or the key needs a password"
 
 
 @contextmanager
@@ -184,7 +195,7 @@ async def _prepare(place: _Place, signals: _Signals) -> None:
         await apply_migrations(url)
         async with running_app(settings, url, base_url) as app:
             if settings.network != "production":
-                await _write_sandbox(app, settings.data_dir / "sandbox.json", base_url)
+                await _write_sandbox(app, settings.data_dir / SANDBOX_FILE, base_url)
 
 
 async def _write_sandbox(app: App, path: Path, base_url: str) -> None:
@@ -242,7 +253,9 @@ def work(settings: Settings, url: str, announce: Callable[[str | None], None]) -
     """Run jobs without serving anything but metrics, until told to stop."""
     check_tracing(settings)
     port = settings.metrics_port
-    ours = msgspec.structs.replace(settings, port=port or 0, tls_cert=None, workers=1)
+    ours = msgspec.structs.replace(
+        settings, port=port or 0, tls_cert=None, workers=1, base_url=None
+    )
     listening = None if port is None else _listen(ours)
     signals = _Signals()
 
@@ -253,7 +266,8 @@ def work(settings: Settings, url: str, announce: Callable[[str | None], None]) -
                 watched(app, listening),
                 inspected(settings, url),
             ):
-                announce(None if listening is None else _base_url(ours, listening))
+                at = None if listening is None else listening.getsockname()[1]
+                announce(None if at is None else public_url(ours, at))
                 await asyncio.Event().wait()
 
     uvloop.run(run())
@@ -269,7 +283,7 @@ async def _work(
     app = make_app(place.settings, place.url, place.base_url, Meters(board), tracing)
     config = uvicorn.Config(
         app.http,
-        **UVICORN,
+        **(UVICORN | {"http": _protocol(place.settings)}),
         ssl_certfile=place.settings.tls_cert,
         ssl_keyfile=place.settings.tls_key,
         headers=[] if place.settings.tls_cert is None else [HSTS],
@@ -289,6 +303,18 @@ async def _work(
         await server.serve(sockets=[place.listening])
     logger.info("stopped", pid=os.getpid(), **app.engine.tally.as_dict())
     log.write_out()
+
+
+def _protocol(settings: Settings) -> type[asyncio.Protocol]:
+    """Makes connections, as many as settings and the system let this process hold."""
+    # A pool, a session for each lane, and one connection that listens, each with room to reopen.
+    ours = 2 * (settings.pool_size + settings.engine_lanes + 1)
+    door = Door(
+        room(settings.connections_max, ours),
+        settings.address_connections_max,
+        settings.trusted_proxies,
+    )
+    return cast("type[asyncio.Protocol]", partial(Connection, door=door))
 
 
 def _spare_the_collector() -> None:

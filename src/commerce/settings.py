@@ -13,6 +13,7 @@ import msgspec
 from commerce.kernel.docstring import field_docs
 from commerce.kernel.master_key import MasterKey
 from commerce.kernel.network import Networks
+from commerce.kernel.wording import MUST, must_be
 
 PREFIX = "COMMERCE_"
 KEY_FILE = "master.key"
@@ -23,6 +24,16 @@ SECRET_FIELDS = frozenset({"database_url", "master_key"})
 ORIGINS = r"^(\*|https?://[^\s,/*]+(\s*,\s*https?://[^\s,/*]+)*)$"
 """All origins, or some: scheme, host and port, and nothing behind them."""
 
+BASE_URL = r"^https?://[^\s?#]*[^\s?#/]$"
+USER = "^[a-z_][a-z0-9_-]{0,31}$"
+
+
+def _shaped(pattern: str, must: str) -> msgspec.Meta:
+    """A pattern, and what it asks for in words."""
+    return msgspec.Meta(pattern=pattern, extra={MUST: must})
+
+
+_NETWORKS = msgspec.Meta(extra={MUST: "addresses and CIDR networks, with commas between"})
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 WATCHERS = Networks("127.0.0.0/8", "::1")
@@ -37,13 +48,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     data_dir: Path = Path("data")
     """The folder of the embedded database, the master key and the sandbox keys."""
-    database_url: Annotated[str, msgspec.Meta(pattern="^postgres(ql)?://")] | None = None
+    database_url: Annotated[str, _shaped("^postgres(ql)?://", "a URL, postgresql://…")] | None = (
+        None
+    )
     """The PostgreSQL to use; unset, an embedded one runs in the data folder."""
     master_key: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     """Seals stored secrets and keys fingerprints: 64 hex characters or base64 of 32 bytes; \
 unset, it is kept in the data folder."""
     network: Literal["testnet", "production", "both"] = "testnet"
-    """The networks this server answers for: testnet takes test keys, production live keys."""
+    """The networks this server answers for: `testnet` takes test keys, `production` live keys, \
+`both` either."""
     host: Annotated[str, msgspec.Meta(min_length=1)] = "127.0.0.1"
     """The address to listen on."""
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
@@ -51,20 +65,27 @@ unset, it is kept in the data folder."""
     workers: Count = 1
     """The number of API processes."""
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
-    """The least severe messages that are logged."""
-    log_format: Literal["json", "console"] = "json"
-    """How log lines look: for machines or for people."""
-    base_url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s?#]*[^\s?#/]$")] | None = None
+    """The least severe messages that are logged: `debug`, `info`, `warning`, `error` or \
+`critical`."""
+    log_format: Literal["json", "console"] | None = None
+    """How log lines look: `json` for machines or `console` for people; unset, console where \
+standard error is a terminal."""
+    base_url: (
+        Annotated[str, _shaped(BASE_URL, "a URL, http:// or https://, without a slash at its end")]
+        | None
+    ) = None
     """The URL clients reach the server at, without a slash at its end, used in doc_url and \
 sandbox.json; unset, derived from host and port."""
     tls_cert: Path | None = None
     """The certificate chain to serve HTTPS with, a PEM file; needs tls_key."""
     tls_key: Path | None = None
     """The private key of tls_cert, an unencrypted PEM file."""
-    trusted_proxies: Networks | None = None
+    trusted_proxies: Annotated[Networks | None, _NETWORKS] = None
     """The proxies whose X-Forwarded-For and X-Forwarded-Proto count: addresses and CIDR networks \
 with commas between; unset, nobody's do."""
-    cors_origins: Annotated[str, msgspec.Meta(pattern=ORIGINS)] = "*"
+    cors_origins: Annotated[
+        str, _shaped(ORIGINS, "* or origins such as https://shop.example.com, with commas between")
+    ] = "*"
     """The web origins whose pages may call: * for all, or origins with commas between."""
     engine_lanes: Count = 2
     """The number of batches an API process runs at the same time."""
@@ -72,28 +93,34 @@ with commas between; unset, nobody's do."""
     """The number of rows one batch may write before the next one begins."""
     pool_size: Count = 8
     """The number of database connections an API process reads with."""
-    postgres_user: Annotated[str, msgspec.Meta(pattern="^[a-z_][a-z0-9_-]{0,31}$")] = (
-        "commerce-postgres"
-    )
+    postgres_user: Annotated[str, _shaped(USER, "the name of a system user")] = "commerce-postgres"
     """The system user that runs the embedded PostgreSQL when the server is started as root."""
     body_size_max: Count = 1 << 20
     """The size of a request body in bytes above which it is refused."""
     rate_limits: Literal["on", "off"] = "on"
-    """Whether accounts and addresses are held to their rates; off (to measure, or behind a \
-gateway that does it) no answer tells of limits either."""
+    """Whether accounts and addresses are held to their rates, `on` or `off`; off (to measure, or \
+behind a gateway that does it) no answer tells of limits either."""
     address_rate: Count = 100
     """The requests a second without a good key that one address may send; twice as many may \
 come at once. An IPv6 network of 64 bits counts as one address."""
+    connections_max: Count = 8192
+    """The connections an API process holds at once, as far as the system's limit on open files \
+goes; a further one is answered 503 and closed."""
+    address_connections_max: Count = 1024
+    """The connections an API process holds at once from one address, though never more than half \
+of all; trusted_proxies are exempt."""
     verify_hours: Annotated[int, msgspec.Meta(ge=0, le=8760)] = 24
     """How many hours after the last verify the whole ledger is verified again, by one process \
 of all; 0 leaves it to `commerce verify`."""
-    metrics_networks: Networks = WATCHERS
+    metrics_networks: Annotated[Networks, _NETWORKS] = WATCHERS
     """Who is shown /metrics, which needs no key: addresses and CIDR networks with commas between; \
 to others there is nothing there."""
     metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] | None = None
     """The port at which `commerce worker` serves its own /metrics, /healthz and /readyz; 0 picks \
 a free one, unset it serves nothing."""
-    otlp_endpoint: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s?#@]+$")] | None = None
+    otlp_endpoint: (
+        Annotated[str, _shaped(r"^https?://[^\s?#@]+$", "a URL, http:// or https://")] | None
+    ) = None
     """The OpenTelemetry collector that traces are sent to, by OTLP over HTTP: \
 http://127.0.0.1:4318; unset, nothing is traced. The SDK's own OTEL_* variables say the rest."""
 
@@ -112,8 +139,10 @@ http://127.0.0.1:4318; unset, nothing is traced. The SDK's own OTEL_* variables 
             if value is not None:
                 given[_known(_variable(field), names)] = value
         hints = get_type_hints(cls, include_extras=True)
+        options = {field: f"--{field.replace('_', '-')}" for field in overrides}
         values: dict[str, Any] = {
-            field: _value(field, hints[field], raw) for field, raw in given.items()
+            field: _value(options.get(field, _variable(field)), hints[field], raw)
+            for field, raw in given.items()
         }
         if (values.get("tls_cert") is None) is not (values.get("tls_key") is None):
             given_one, other = ("tls_cert", "tls_key")[:: 1 if "tls_cert" in values else -1]
@@ -164,16 +193,16 @@ def _known(variable: str, names: Mapping[str, str]) -> str:
     raise SettingsError(f"the variable {variable} is unknown; the nearest known one is {nearest}")
 
 
-def _value(field: str, kind: Any, raw: object) -> object:
-    """Converts text to the field's type; the message never holds the value of a secret."""
+def _value(name: str, kind: Any, raw: object) -> object:
+    """Converts text to a type; the message names who gave it, and never what a secret is."""
     if raw == "":
-        raise SettingsError(f"{_variable(field)} is empty; unset it for its default")
+        raise SettingsError(f"{name} is empty; leave it out for its default")
     try:
         # Lax mode would read the text "null" as None.
         lax = isinstance(raw, str) and raw.lower() != "null"
         return msgspec.convert(raw, kind, strict=not lax, dec_hook=_own_type)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{_variable(field)}: {error}") from None
+    except msgspec.ValidationError:
+        raise SettingsError(f"{name} must be {must_be(kind, null=False)}") from None
 
 
 def _own_type(kind: type, raw: Any) -> Any:

@@ -183,6 +183,11 @@ def sizes() -> list[Hostile]:
     ):
         name = f"type: {given[:30]!r}"
         found.append(Hostile(name, 415, headers=[(b"content-type", given)], body=(b"{}",)))
+    for charset in (b"latin-1", b'"iso-8859-1"', b"utf-16", b"x; charset=utf-8", b""):
+        kind = b"application/json; charset=" + charset
+        found.append(
+            Hostile(f"type: {kind!r}", 415, headers=[(b"content-type", kind)], body=(b"{}",))
+        )
     return found
 
 
@@ -207,7 +212,7 @@ def headers(play: Rehearsal) -> list[Hostile]:
         }.items()
     ]
     twice = [(b"authorization", good), (b"authorization", b"Bearer sk_test_wrong")]
-    found.append(Hostile("key: the second is wrong", 401, headers=twice, authorised=False))
+    found.append(Hostile("key: there are two", 400, headers=twice, authorised=False))
     body = (f'{{"to": "{play.other_wallet}", "amount": "1.00"}}'.encode(),)
     for given in (b"", b"k" * 256, b"k" * 60_000, b"\xe9", "ключ".encode(), b"a\tb", b"a\x00b"):
         keyed: Headers = [JSON_TYPE, (b"idempotency-key", given)]

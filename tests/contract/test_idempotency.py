@@ -137,8 +137,26 @@ async def test_any_other_key_is_refused(stage: Stage, play: Rehearsal, key: str)
     before = await stage.dump()
     body = {"type": "public"}
     reply = await stage.ask("POST /api_keys", play.party.key, body, Idempotency_Key=key)
-    refusal.is_(reply, 400, "idempotency_key_invalid")
+    refusal.is_(reply, 400, "idempotency_key_invalid", "Idempotency-Key")
+    assert "'Idempotency-Key' must be" in reply.error["message"]
+    body = {"to": play.other_wallet, "amount": "1.00", "idempotency_key": key}
+    reply = await stage.ask("POST /stablecoin/transfer", play.party.key, body)
+    refusal.is_(reply, 400, "idempotency_key_invalid", "idempotency_key")
+    assert "'idempotency_key' must be" in reply.error["message"]
     assert await stage.dump() == before
+
+
+async def test_another_expansion_is_another_request_and_is_told_so(
+    stage: Stage, play: Rehearsal
+) -> None:
+    await play.fund("100.00")
+    body, key = {"to": play.other_wallet, "amount": "1.00"}, stage.name()
+    expanding = "POST /stablecoin/transfer?expand[]=transaction"
+    first = await stage.ask(expanding, play.party.key, body, Idempotency_Key=key)
+    assert first.status == 201
+    plain = await stage.ask("POST /stablecoin/transfer", play.party.key, body, Idempotency_Key=key)
+    refusal.is_(plain, 422, "idempotency_key_reused")
+    assert "`expand[]`" in plain.error["message"]
 
 
 async def test_a_key_is_forgotten_after_a_day(stage: Stage, play: Rehearsal) -> None:
@@ -158,3 +176,19 @@ async def test_a_key_is_forgotten_after_a_day(stage: Stage, play: Rehearsal) -> 
 
 async def test_what_becomes_of_replays_balances(stage: Stage) -> None:
     await stage.audit()
+
+
+async def test_a_request_that_ends_while_its_key_is_asked_about_was_seen(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    party = await stage.open_account()
+
+    async def held(*_: object) -> bool:
+        body = {"type": "public"}
+        made = await stage.ask("POST /api_keys", party.key, body, Idempotency_Key="just now")
+        assert made.status == 201
+        return False
+
+    monkeypatch.setattr(stage.app.store, "held", held)
+    state = await stage.get("/idempotency_keys/just%20now", party.key)
+    assert (state["status"], state["response_status"]) == ("completed", 201)

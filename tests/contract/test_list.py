@@ -9,6 +9,7 @@ import pytest
 
 from commerce.kernel.money import Money
 from commerce.resource.filter import filter_names
+from commerce.resource.ref import Wallet
 from commerce.resource.registry import Endpoint
 from tests.contract import refusal
 from tests.contract.surface import LISTS, MAKERS, RETRIEVES, Rehearsal, named
@@ -219,6 +220,8 @@ async def test_unknown_filters_and_values_are_refused(
         hint = spec.types[spec.field_of[name]]
         value = "nonsense" if get_origin(hint) is Literal else "x" * 501
         code = "amount_invalid" if hint is Money else "parameter_invalid"
+        if hint == Wallet:
+            code = "invalid_recipient"
         reply = await stage.ask(f"GET {endpoint.path}?{name}={value}", many.party.key)
         refusal.is_(reply, 400, code, name)
         if get_args(hint) and get_origin(hint) is Literal:

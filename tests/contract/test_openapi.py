@@ -9,6 +9,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from commerce.installation import handbook
+from commerce.kernel.errors import ERRORS
 from commerce.resource.access import SCOPES
 from commerce.resource.registry import Endpoint
 from commerce.settings import Settings
@@ -82,6 +83,13 @@ async def test_a_real_answer_is_as_described(
         asked = operation["requestBody"]["content"]["application/json"]["schema"]
         assert schema.faults(document, asked, body or {}) == []
     reply = await stage.ask(route, play.party.key, body)
+    good = {int(status) for status in operation["responses"] if status.startswith("2")}
+    assert reply.status in good
+    if good == {200, 201}:
+        again = await stage.ask(route, play.party.key, body)
+        assert {reply.status, again.status} == good
+    else:
+        assert len(good) == 1
     answered = operation["responses"][str(reply.status)]
     form = answered["content"]["application/json"]["schema"]
     assert schema.faults(document, form, reply.json) == []
@@ -124,6 +132,35 @@ async def test_a_real_refusal_is_as_described(
         answered = operation["responses"][str(reply.status)]
         form = answered["content"]["application/json"]["schema"]
         assert schema.faults(document, form, reply.json) == []
+
+
+async def test_a_refusal_tells_of_limits_and_of_replays_where_it_can_have_them(
+    document: dict[str, Any],
+) -> None:
+    for endpoint in ENDPOINTS:
+        answers = described(document, endpoint)["responses"]
+        for status, answer in answers.items():
+            if "x-codes" not in answer:
+                continue
+            named_headers = answer["headers"].keys()
+            assert ("X-RateLimit-Limit" in named_headers) == (status != "401")
+            kept = [code for code in answer["x-codes"] if ERRORS[code].remembered]
+            replayed = endpoint.kind == "verb" and bool(kept)
+            assert ("Idempotent-Replayed" in named_headers) == replayed
+        assert "Idempotent-Replayed" not in answers["429"]["headers"]
+
+
+async def test_metadata_is_said_to_be_empty_where_no_request_sets_it(
+    document: dict[str, Any],
+) -> None:
+    said = {
+        noun.__name__
+        for noun in REGISTRY.nouns
+        if "Always empty"
+        in document["components"]["schemas"][noun.__name__]["properties"]["metadata"]["description"]
+    }
+    assert said >= {"ApiKey", "Event", "Transaction"}
+    assert not said & {"Account", "Transfer", "Issuance", "Redemption", "Deposit"}
 
 
 async def test_the_checker_finds_what_is_wrong(document: dict[str, Any]) -> None:

@@ -52,7 +52,8 @@ def stopped(pid: int) -> Iterator[None]:
 
 def replaced(server: Server, pid: int) -> bool:
     """Whether another PostgreSQL runs."""
-    return server.postgres is not None and server.postgres.pid != pid
+    found = server.postgres
+    return found is not None and found.pid != pid
 
 
 async def embedded_load(data_dir: Path, serve: Serve, *options: str) -> tuple[Server, Load, str]:

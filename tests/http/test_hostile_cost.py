@@ -14,11 +14,10 @@ import uvicorn
 
 from commerce.books import chart
 from commerce.http import body as bodies
-from commerce.http import params, request
+from commerce.http import request
 from commerce.http.protocol import Connection
 from commerce.http.request import Receive
-from commerce.kernel import address
-from commerce.resource import filter as filters
+from commerce.kernel import address, wording
 from tests.contract import refusal
 from tests.process import eventually
 from tests.stage import Party, Stage
@@ -88,9 +87,8 @@ async def test_a_refusal_is_short_and_names_the_place_that_is_wrong(
     refusal.is_(reply, 400, wrong.code, wrong.param)
 
 
-@pytest.mark.parametrize("module", [params, filters])
 def test_a_long_name_is_not_compared_whole_with_the_known_ones(
-    module: Any, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lengths: list[int] = []
 
@@ -98,9 +96,8 @@ def test_a_long_name_is_not_compared_whole_with_the_known_ones(
         lengths.append(len(word))
         return get_close_matches(word, known, n=n)
 
-    monkeypatch.setattr(module, "get_close_matches", recorded)
-    unknown = params._unknown if module is params else filters.unknown
-    assert unknown(LONG, ["amount"]).code == "parameter_unknown"
+    monkeypatch.setattr(wording, "get_close_matches", recorded)
+    assert wording.unknown(LONG, ["amount"]).code == "parameter_unknown"
     assert lengths == [64]
 
 
@@ -109,7 +106,7 @@ async def test_one_duplicate_among_very_many_members_is_named(stage: Stage, part
     text = f'{{{", ".join(members)}, "member19999": 2}}'
     reply = await stage.ask(TRANSFER, party.key, text)
     refusal.is_(reply, 400, "json_invalid")
-    assert "the member 'member19999' stands twice" in reply.error["message"]
+    assert "the member 'member19999' is there twice" in reply.error["message"]
     assert len(reply.body) < REFUSAL_BYTES_MAX
 
 
@@ -126,7 +123,7 @@ def test_a_duplicate_is_found_without_comparing_each_member_with_all_others() ->
             return str.__eq__(self, other)
 
     names = [Name(number) for number in range(2_000)]
-    with pytest.raises(ValueError, match="'1999' stands twice"):
+    with pytest.raises(ValueError, match="'1999' is there twice"):
         bodies._members([(name, 1) for name in [*names, Name(1999)]])
     assert compared < 10 * len(names)
 

@@ -321,3 +321,9 @@ async def test_more_than_one_statement_takes_are_asked_for_in_turns(
     limiter = limiter_of(memory, PLANS["free"])
     found = await asyncio.gather(*(outcome(limiter, f"acct_{n}") for n in range(35)))
     assert (set(found), len(steps)) == ({TAKEN}, 4)
+
+
+async def test_leases_are_for_rates_of_a_hundred_a_second_and_more() -> None:
+    leases = {name: account_limit.Policy(limits).lease for name, limits in PLANS.items()}
+    assert leases == {"free": 0, "starter": 2, "growth": 20, "enterprise": 400}
+    assert account_limit.Policy(Limits(99, 1_000, None)).lease == 0

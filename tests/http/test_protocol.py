@@ -3,55 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import uvicorn
 
 from commerce.http import protocol
+from tests.http.line import GOOD, SERVERS, answer, echo, serving
 from tests.process import eventually
-
-GOOD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-async def echo(_scope: Any, receive: Any, send: Any) -> None:
-    """Answer with the length of the body."""
-    length, more = 0, True
-    while more:
-        message = await receive()
-        length += len(message.get("body", b""))
-        more = message.get("more_body", False)
-    body = str(length).encode()
-    headers = [(b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-SERVERS: dict[int, uvicorn.Server] = {}
-
-
-@asynccontextmanager
-async def serving(application: Any) -> AsyncIterator[int]:
-    """A server of an ASGI application, on a port of its own."""
-    config = uvicorn.Config(
-        application, http=protocol.Connection, lifespan="off", log_config=None, log_level="critical"
-    )
-    server = uvicorn.Server(config)
-    listening = socket.create_server(("127.0.0.1", 0))
-    number: int = listening.getsockname()[1]
-    task = asyncio.create_task(server.serve(sockets=[listening]))
-    SERVERS[number] = server
-
-    async def started() -> bool:
-        return server.started
-
-    await eventually(started)
-    yield number
-    server.should_exit = True
-    await task
 
 
 async def stopped(port: int) -> None:
@@ -74,23 +34,8 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
         yield number
 
 
-async def answer(port: int, *pieces: bytes) -> bytes:
-    """All that comes back until the server hangs up."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(0.01)
-        return await reader.read()
-    except ConnectionError:
-        return b""
-    finally:
-        writer.transport.abort()
-
-
 async def test_a_head_that_is_too_long_closes_the_connection(port: int) -> None:
-    piece = b"a" * (protocol.HEAD_BYTES_MAX // 2)
+    piece = b"a" * (protocol.BESIDE_BYTES_MAX // 2)
     assert await answer(port, b"GET / HTTP/1.1\r\nX: ", piece, piece, piece, b"\r\n\r\n") == b""
 
 
@@ -102,7 +47,7 @@ async def test_a_head_that_never_comes_closes_the_connection(
 
 
 async def test_a_long_body_and_a_second_request_are_no_long_head(port: int) -> None:
-    body = b"b" * (2 * protocol.HEAD_BYTES_MAX)
+    body = b"b" * (2 * protocol.BESIDE_BYTES_MAX)
     head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n" % len(body)
     closing = head + b"Connection: close\r\n\r\n" + body
     said = await answer(port, GOOD, head + b"\r\n" + body, closing)

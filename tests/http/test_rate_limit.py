@@ -12,15 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from commerce import handbook
 from commerce.app import App
 from commerce.areas.identity import account
 from commerce.areas.identity.account import Plan, RateLimit
 from commerce.http.limits import account as account_limit
-from commerce.http.limits.account import PLANS, Limiter, Limits
+from commerce.http.limits.account import PLANS, Limiter
 from commerce.http.request import Request
 from commerce.kernel.errors import ApiError
 from commerce.settings import Settings
 from commerce.store.database import Database
+from commerce.telemetry import readiness
 from tests.process import eventually
 from tests.stage import Party, Reply, Stage, app_over
 
@@ -329,13 +331,60 @@ async def test_an_address_without_a_good_key_is_limited_and_good_keys_from_it_ar
         assert (await strict.ask(OWN, stranger.key)).status == 200
 
 
-async def test_pages_are_neither_limited_nor_tell_of_limits(stage: Stage) -> None:
+@pytest.mark.parametrize("page", [b"/readyz", b"/openapi.json", b"/docs", b"/docs/errors"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_pages_are_charged_to_the_address_and_tell_of_its_limits(
+    stage: Stage, page: bytes, method: str
+) -> None:
+    party = await stage.open_account()
+    async with beside(stage, address_rate=1) as strict:
+        # A page is made when it is first read, which gives an address time for another token.
+        await strict.send(method, page, [])
+        strict.peer = "192.0.2.7"
+        replies = [await strict.send(method, page, []) for _ in range(4)]
+        assert [reply.status for reply in replies] == [200, 200, 429, 429]
+        assert all(list(limit_fields(reply)) == list(NAMES) for reply in replies)
+        assert replies[-1].headers["retry-after"] == "1"
+        assert (await strict.ask(OWN, None)).status == 429
+        strict.peer = "192.0.2.8"
+        assert (await strict.send(method, page, [])).status == 200
+        assert (await strict.ask(OWN, party.key)).status == 200
+
+
+async def test_who_looks_after_the_server_is_not_limited(stage: Stage) -> None:
     async with beside(stage, address_rate=1) as strict:
         strict.peer = "192.0.2.7"
-        for page in (b"/healthz", b"/readyz", b"/openapi.json", b"/docs/errors"):
-            replies = [await strict.send("GET", page, []) for _ in range(4)]
-            assert {reply.status for reply in replies} == {200}
-            assert {len(limit_fields(reply)) for reply in replies} == {0}
+        replies = [await strict.send("GET", b"/healthz", []) for _ in range(9)]
+        assert {reply.status for reply in replies} == {200}
+        assert {len(limit_fields(reply)) for reply in replies} == {0}
+
+
+async def test_the_document_is_encoded_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await stage.send("GET", b"/openapi.json", [])
+    monkeypatch.setattr(handbook, "msgspec", None)
+    assert (await stage.send("GET", b"/openapi.json", [])).body == first.body
+
+
+async def test_the_store_is_asked_whether_it_is_ready_by_one_at_a_time_and_seldom(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    async def ready() -> bool:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.01)
+        return asked == 1
+
+    async with beside(stage) as other:
+        monkeypatch.setattr(readiness, "REMEMBERED_SECONDS", 0.2)
+        monkeypatch.setattr(other.app.store, "ready", ready)
+        replies = await asyncio.gather(*(other.send("GET", b"/readyz", []) for _ in range(50)))
+        assert {reply.status for reply in replies} == {200}
+        assert asked == 1
+        await asyncio.sleep(0.25)
+        assert (await other.send("GET", b"/readyz", [])).status == 503
+        assert asked == 2
 
 
 async def test_switched_off_nobody_is_limited_or_told(stage: Stage) -> None:
@@ -347,9 +396,3 @@ async def test_switched_off_nobody_is_limited_or_told(stage: Stage) -> None:
         assert (await unlimited.ask(OWN, None)).status == 401
         reader = await stage.make_key(party, "restricted", ["events:read"])
         assert (await unlimited.ask(OWN, reader)).status == 403
-
-
-async def test_leases_are_for_rates_of_a_hundred_a_second_and_more() -> None:
-    leases = {name: account_limit.Policy(limits).lease for name, limits in PLANS.items()}
-    assert leases == {"free": 0, "starter": 2, "growth": 20, "enterprise": 400}
-    assert account_limit.Policy(Limits(99, 1_000, None)).lease == 0

@@ -11,7 +11,7 @@ import pytest
 from commerce.settings import Settings
 from commerce.store.embedded import EmbeddedPostgres
 from tests.client import Client
-from tests.process import Serve, wait_until
+from tests.process import Serve, eventually, wait_until
 from tests.races.scene import execute, open_parties, transfers, verify
 
 TRANSFER = "POST /stablecoin/transfer"
@@ -45,6 +45,11 @@ def database(data_dir: Path) -> Iterator[Database]:
     database.stop()
 
 
+async def answers(pages: Client, status: int) -> bool:
+    """Whether the server says that it is ready, or that it is not."""
+    return (await pages.ask("GET /readyz")).status == status
+
+
 async def test_while_postgresql_is_away_requests_are_told_to_try_again(
     data_dir: Path, database: Database, serve: Serve
 ) -> None:
@@ -65,6 +70,7 @@ async def test_while_postgresql_is_away_requests_are_told_to_try_again(
     answer = await api.ask(TRANSFER, body)
     assert (answer.status, answer.code) == (503, "unavailable")
     assert answer.headers["retry-after"] == "1"
+    await eventually(lambda: answers(pages, 503))
     ready = await pages.ask("GET /readyz")
     assert (ready.status, ready.headers["retry-after"]) == (503, "1")
     assert (await pages.ask("GET /healthz")).status == 200
@@ -73,7 +79,7 @@ async def test_while_postgresql_is_away_requests_are_told_to_try_again(
 
     assert (await api.settle(TRANSFER, body)).json["balance_after"] == "897.98"
     assert (await api.settle("GET /stablecoin/balance")).status == 200
-    assert (await pages.ask("GET /readyz")).status == 200
+    await eventually(lambda: answers(pages, 200))
     await asyncio.gather(api.close(), pages.close())
     assert server.stop() == 0
     assert {line["status"] for line in server.lines if line["event"] == "request"} == {

@@ -240,10 +240,17 @@ async def test_live_and_test_mode_are_apart_on_a_server_of_both(
     testnet = serve(data_dir.with_name("testnet"), **settings, **_key_of(data_dir))
     async with Client(testnet.url, live_key) as live:
         assert (await live.settle("GET /account")).code == "livemode_mismatch"
+    assert "Sandbox account and keys: " in testnet.out
     production = serve(
         data_dir.with_name("production"), "--network", "production", **settings, **_key_of(data_dir)
     )
-    assert not (data_dir.with_name("production") / "sandbox.json").exists()
+    assert not (production.data_dir / "sandbox.json").exists()
+    # What stands there of a time when test mode was served opens nothing now, so nobody is sent.
+    (production.data_dir / "sandbox.json").write_text(json.dumps(sandbox))
+    assert production.stop() == 0
+    production.start()
+    assert "Sandbox" not in production.out
+    assert production.sandbox == sandbox
     async with Client(production.url, live_key) as live:
         assert (await live.settle("GET /account")).status == 200
     async with Client(production.url, sandbox["secret_key"]) as test:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import socket
 import ssl
 from ipaddress import ip_address
@@ -62,6 +63,7 @@ def test_https_is_served_with_hsts_and_nothing_else_on_that_port(
     sandbox = server.sandbox
     assert server.url.startswith("https://127.0.0.1:")
     assert sandbox["base_url"] == server.url
+    assert "COMMERCE_BASE_URL" not in server.out
     with client(server, cert, sandbox["secret_key"]) as https:
         account = https.get("/account")
         assert (account.status_code, account.json()["id"]) == (200, sandbox["account"])
@@ -98,6 +100,7 @@ def test_plain_http_has_no_hsts(data_dir: Path, serve: Serve) -> None:
 def test_a_certificate_that_cannot_be_used_is_said_in_one_line(call: Call, data_dir: Path) -> None:
     cert, key = make_certificate(data_dir.with_name("tls"))
     locked_cert, locked = make_certificate(data_dir.with_name("locked"), b"hush")
+    _, other_key = make_certificate(data_dir.with_name("another"))
     nowhere = data_dir.with_name("nowhere.pem")
     for cert_file, key_file in (
         *((cert, nowhere), (nowhere, key), (key, cert), (cert, cert), (cert, locked)),
@@ -106,6 +109,22 @@ def test_a_certificate_that_cannot_be_used_is_said_in_one_line(call: Call, data_
         tls = ["--tls-cert", cert_file, "--tls-key", key_file]
         message = refused(call("serve", "--data-dir", data_dir, "--port", "0", *tls))
         assert message.startswith(f"cannot serve HTTPS with {cert_file} and {key_file}: ")
+        assert "SSL" not in message
+        assert not re.search("[A-Z]_[A-Z]", message), "OpenSSL's own name for it"
+    no_pem = data_dir.with_name("text.pem")
+    no_pem.write_text("root:x:0:0")
+    damaged = data_dir.with_name("damaged.pem")
+    damaged.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    for cert_file, key_file, reason in (
+        (no_pem, key, f"there is no certificate in PEM form in {no_pem}"),
+        (cert, no_pem, f"there is no private key in PEM form in {no_pem}"),
+        (cert, other_key, "the key is another certificate's"),
+        (damaged, key, "a certificate or the key is damaged, or the key needs a password"),
+        (cert, nowhere, "No such file or directory"),
+    ):
+        tls = ["--tls-cert", cert_file, "--tls-key", key_file]
+        message = refused(call("serve", "--data-dir", data_dir, "--port", "0", *tls))
+        assert message.endswith(f": {reason}")
     alone = refused(call("serve", "--data-dir", data_dir, "--tls-cert", cert))
     assert alone == "COMMERCE_TLS_CERT needs COMMERCE_TLS_KEY beside it"
     alone = refused(call("serve", "--data-dir", data_dir, COMMERCE_TLS_KEY=str(key)))
@@ -129,6 +148,8 @@ def test_a_live_key_over_the_line_needs_https_or_a_trusted_proxy_that_says_so(
     address = own_address()
     trusted = {"COMMERCE_TRUSTED_PROXIES": f"{address}/32"}
     server = serve(data_dir, "--network", "both", "--host", "0.0.0.0", **trusted)  # noqa: S104
+    assert server.url == server.sandbox["base_url"] == f"http://127.0.0.1:{server.port}"
+    assert "Set COMMERCE_BASE_URL to the URL at which others reach it\n" in server.out
     account = server.sandbox["account"]
     keys = {}
     for mode in ("test", "live"):

@@ -25,9 +25,11 @@ async def test_a_read_has_a_tag_by_which_it_need_not_be_read_again(
     route, _ = await play.stage_of(endpoint)
     first = await stage.ask(route, play.party.key)
     tag = first.headers["etag"]
-    assert tag.startswith('"')
+    strong = tag.removeprefix("W/")
+    assert strong.startswith('"')
+    assert (strong != tag) == ("as_of" in first.json), "who tells the time has a weak tag"
     assert first.headers["cache-control"] == "private, no-cache"
-    for given in (tag, f"W/{tag}", f'"x", W/{tag} ,"y"', "*", f",, {tag},"):
+    for given in (tag, strong, f"W/{strong}", f'"x", W/{strong} ,"y"', "*", f",, {tag},"):
         reply = await stage.ask(route, play.party.key, If_None_Match=given)
         assert (reply.status, reply.body) == (304, b""), given
         assert reply.headers["etag"] == tag
@@ -35,9 +37,25 @@ async def test_a_read_has_a_tag_by_which_it_need_not_be_read_again(
         assert reply.headers["request-id"].startswith("req_")
         assert reply.headers["stateset-version"] == "2026-11-01"
         assert not {"content-length", "content-type"} & reply.headers.keys()
-    for given in ('"x"', tag.strip('"'), tag[:-1], f'"{tag}"', "", "W/", "w/" + tag, '"*"', "é"):
+    for given in ('"x"', strong.strip('"'), tag[:-1], f'"{tag}"', "", "W/", "w/" + tag, '"*"', "é"):
         reply = await stage.ask(route, play.party.key, If_None_Match=given)
         assert (reply.status, reply.body) == (200, first.body), given
+
+
+@pytest.mark.parametrize("path", ["/stablecoin/balance", "/stablecoin/reserves"])
+async def test_the_tag_of_a_balance_changes_with_the_money_and_not_with_the_time(
+    stage: Stage, play: Rehearsal, path: str
+) -> None:
+    first = await stage.ask(f"GET {path}", play.party.key)
+    stage.clock.advance(5)
+    later = await stage.ask(f"GET {path}", play.party.key)
+    assert later.json == {**first.json, "as_of": first.json["as_of"] + 5}
+    assert later.headers["etag"] == first.headers["etag"]
+    tag = {"If_None_Match": first.headers["etag"]}
+    assert (await stage.ask(f"GET {path}", play.party.key, **tag)).status == 304
+    await play.fund("100.00")
+    changed = await stage.ask(f"GET {path}", play.party.key, **tag)
+    assert (changed.status, changed.headers["etag"] != first.headers["etag"]) == (200, True)
 
 
 @pytest.mark.parametrize("endpoint", READS, ids=named)

@@ -47,12 +47,12 @@ def asked(paths: Sequence[str]) -> str:
 
 @asynccontextmanager
 async def counted(store: Store) -> AsyncIterator[list[str]]:
-    """The queries of rows by their keys, by table, that the readers send meanwhile."""
+    """The queries of rows by their keys, by index, that the readers send meanwhile."""
     queries: list[str] = []
     find = store.find
 
     async def noted(index: Index, keys: Sequence[Key]) -> list[Row]:
-        queries.append(index.table.name)
+        queries.append(index.name)
         return await find(index, keys)
 
     store.find = noted  # type: ignore[method-assign]
@@ -108,7 +108,7 @@ async def test_a_level_is_one_query_however_many_objects_there_are(
     for path in paths_of(endpoint):
         async with counted(stage.app.store) as queries:
             await stage.get(f"{target}?{asked([path])}", play.party.key)
-        own = [spec.table.name] if endpoint.kind == "retrieve" else []
+        own = [spec.table.key.name] if endpoint.kind == "retrieve" else []
         tables = queries[len(own) :]
         assert queries[: len(own)] == own
         assert tables

@@ -13,6 +13,7 @@ import pytest
 
 from commerce.areas.stablecoin.movement import Transfer
 from commerce.kernel.money import Money
+from commerce.resource.event_type import catalogue
 from commerce.resource.filter import OPERATORS, filter_names, forms, is_ordered
 from commerce.resource.noun import _bare
 from commerce.resource.registry import Endpoint
@@ -20,7 +21,7 @@ from commerce.store import sql
 from commerce.store.database import _SERVER_SETTINGS
 from commerce.store.table import Filter, Page
 from tests.contract import refusal
-from tests.contract.surface import LISTS, MAKERS, Rehearsal, named
+from tests.contract.surface import LISTS, MAKERS, REGISTRY, Rehearsal, named
 from tests.stage import Party, Stage
 
 COMPARE = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
@@ -220,6 +221,42 @@ async def test_metadata_is_found_by_its_index(stage: Stage, many: Rehearsal) -> 
     assert "stablecoin_transfer_metadata" in "\n".join(row[0] for row in plan)
     page = await stage.get("/stablecoin/transfers?metadata[order_id]=777", many.party.key)
     assert len(page["data"]) == 1
+
+
+async def test_a_type_of_event_that_there_is_not_is_refused_and_every_other_is_taken(
+    stage: Stage, many: Rehearsal
+) -> None:
+    for form in ("type", "type[]"):
+        for type_ in ("stablecoin.foo", "stablecoin.*", "", "STABLECOIN.ISSUED"):
+            reply = await stage.ask(f"GET /events?{form}={quote(type_)}", many.party.key)
+            refusal.is_(reply, 400, "parameter_invalid", form)
+            assert "stablecoin.issued" in reply.error["message"]
+    for type_ in catalogue(REGISTRY.nouns):
+        page = await stage.get(f"/events?type={type_}", many.party.key)
+        assert {each["type"] for each in page["data"]} <= {type_}
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/stablecoin/transfers", "to"),
+        ("/stablecoin/transfers", "from"),
+        ("/stablecoin/transfers", "to[]"),
+        ("/stablecoin/issuances", "recipient"),
+        ("/stablecoin/redemptions", "sender"),
+        ("/stablecoin/transactions", "address"),
+    ],
+)
+async def test_what_is_no_address_is_refused_and_an_address_is_found_in_any_case(
+    stage: Stage, many: Rehearsal, path: str, name: str
+) -> None:
+    for text in ("bad", many.wallet[:-1], f"{many.wallet[:-1]}b", "%F0%9F%92%B8"):
+        reply = await stage.ask(f"GET {path}?{name}={text}", many.party.key)
+        refusal.is_(reply, 400, "invalid_recipient", name)
+    wallet = many.other_wallet if name.startswith("to") else many.wallet
+    found = await stage.get(f"{path}?{name}={wallet}", many.party.key)
+    assert found["data"]
+    assert await stage.get(f"{path}?{name}={wallet.upper()}", many.party.key) == found
 
 
 def test_the_forms_of_a_filter_are_known_to_the_reference() -> None:

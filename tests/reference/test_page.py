@@ -23,6 +23,7 @@ from tests.stage import Stage
 
 CURL = re.compile(r'<pre class="curl"><code>(.*?)</code></pre>', re.DOTALL)
 HREF = re.compile(r'href="([^"]*)"')
+PYTHON = re.compile(r"default (None|True|False)|: (None|True|False)[,}]|&#x27;: |\b10{12}\b")
 ID = re.compile(r'\bid="([^"]*)"')
 
 
@@ -83,6 +84,36 @@ def test_tags_in_a_text_are_shown_and_not_taken() -> None:
 def test_every_operation_shows_a_curl(pages: dict[str, str]) -> None:
     shown = sum(len(CURL.findall(text)) for text in pages.values())
     assert shown == len(ENDPOINTS)
+
+
+def test_the_pages_hold_no_value_as_python_writes_it(pages: dict[str, str]) -> None:
+    for path, text in pages.items():
+        assert not PYTHON.search(text), path
+    assert "default bank_wire" in pages["/docs/stablecoin"]
+    assert "default {&quot;type&quot;: &quot;bank_wire&quot;}" in pages["/docs/stablecoin"]
+
+
+def test_an_object_within_an_error_has_its_fields_listed(pages: dict[str, str]) -> None:
+    for name in ("type", "code", "message", "param", "doc_url", "request_id"):
+        assert f"<code>error.{name}</code>" in pages["/docs/objects/error"]
+
+
+def test_a_list_and_a_retrieve_say_what_the_call_does(pages: dict[str, str]) -> None:
+    text = pages["/docs/stablecoin"]
+    for words in ("Retrieve one stablecoin transfer.", "List stablecoin transfer objects, newest"):
+        assert f"<p>{words}" in text
+
+
+def test_what_an_operation_answers_is_its_own(pages: dict[str, str]) -> None:
+    def returns(group: str, id_: str) -> str:
+        section = pages[f"/docs/{group}"].partition(f'<section id="{id_}">')[2]
+        return re.search(r"<h3>Returns</h3><p>([^:]*):", section)[1]  # type: ignore[index]
+
+    assert returns("accounts", "post_accounts") == "201"
+    assert returns("stablecoin", "post_stablecoin_issue") == "200 or 201"
+    assert returns("stablecoin", "post_stablecoin_transfers_id_cancel") == "200"
+    assert returns("api_keys", "post_api_keys_id_roll") == "201"
+    assert returns("stablecoin", "get_stablecoin_balance") == "200"
 
 
 def test_a_body_with_quotes_reaches_curl_as_it_is(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
+from commerce.engine.answers import ANSWER
 from commerce.ledger.account import BALANCE
 from commerce.store import database as database_module
 from commerce.store import sql
@@ -361,3 +362,33 @@ async def test_a_server_that_stands_still_is_hung_up_on_in_time(
             os.kill(pid, signal.SIGCONT)
     assert await database.ready()
     assert await row.amounts(database, account) == []
+
+
+async def test_asking_whether_a_row_is_held_writes_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def claimed(*_: object) -> bool:
+        raise AssertionError("a row was written")
+
+    monkeypatch.setattr(database, "_is_claimed", claimed)
+    for _ in range(20):
+        assert not await database.held(ANSWER, row.answer(row.name()))
+    async with row.opened(database) as session:
+        await session.begin()
+        await session.write(row.inserted((BALANCE, row.balance(row.name(), 1))))
+        asking = asyncio.create_task(database.held(ANSWER, row.answer(row.name())))
+        await asyncio.sleep(0.002)
+        await session.commit()
+        assert not await asking
+
+
+async def test_a_row_is_held_by_whoever_takes_long_to_keep_it(database: Database) -> None:
+    mine, account = row.answer(row.name()), row.name()
+    async with row.opened(database) as session:
+        await session.begin()
+        await session.write(row.inserted((BALANCE, row.balance(account, 1))))
+        assert not await database.held(ANSWER, mine)
+        await session.write(row.inserted((ANSWER, mine)))
+        assert await database.held(ANSWER, mine)
+        await session.rollback()
+    assert not await database.held(ANSWER, mine)

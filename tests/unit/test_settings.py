@@ -2,12 +2,15 @@
 
 import concurrent.futures
 import os
+import re
 from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
 from commerce.kernel.master_key import MasterKey
 from commerce.kernel.network import Networks
+from commerce.kernel.wording import must_be
 from commerce.settings import Settings, SettingsError, load_master_key
 
 HEX = "0f" * 32
@@ -131,12 +134,36 @@ def test_settings_load_again_as_they_are_for_another_process() -> None:
     assert shown["COMMERCE_TRUSTED_PROXIES"] == "10.0.0.0/8,::1/128"
 
 
+def test_there_are_words_for_what_every_setting_must_be() -> None:
+    for name, hint in get_type_hints(Settings, include_extras=True).items():
+        if name in Settings.__struct_fields__:
+            words = must_be(hint, null=False)
+            assert words
+            assert not re.search(r"\^|\$|\\\\|null", words), name
+
+
 def test_the_text_null_is_not_taken_for_unset() -> None:
     assert Settings.load({"COMMERCE_MASTER_KEY": "null"}).master_key == "null"
 
 
-def test_a_wrong_override_is_refused_like_a_variable() -> None:
-    assert refusal({}, port=70000).startswith("COMMERCE_PORT")
+def test_a_wrong_option_is_refused_by_its_own_name() -> None:
+    assert refusal({}, port=70000) == "--port must be an integer from 0 to 65535"
+    assert refusal({}, network="foo") == "--network must be one of: testnet, production, both"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "must"),
+    [
+        ("COMMERCE_PORT", "http", "an integer from 0 to 65535"),
+        ("COMMERCE_WORKERS", "0", "an integer of at least 1"),
+        ("COMMERCE_LOG_FORMAT", "xml", "one of: json, console"),
+        ("COMMERCE_DATABASE_URL", "mysql://db", "a URL, postgresql://…"),
+        ("COMMERCE_TRUSTED_PROXIES", "here", "addresses and CIDR networks, with commas between"),
+        ("COMMERCE_POSTGRES_USER", "--root", "the name of a system user"),
+    ],
+)
+def test_a_wrong_value_is_told_what_it_must_be(variable: str, value: str, must: str) -> None:
+    assert refusal({variable: value}) == f"{variable} must be {must}"
 
 
 def test_no_secret_is_printed_or_stands_in_an_error() -> None:
@@ -158,6 +185,19 @@ def test_the_description_names_every_setting_with_value_default_and_doc() -> Non
     assert described["COMMERCE_PORT"].doc == "The port to listen on; 0 picks a free one."
     assert described["COMMERCE_MASTER_KEY"].value == ""
     assert all(setting.doc for setting in described.values())
+
+
+def test_the_words_to_a_setting_name_every_value_there_is_to_choose_from() -> None:
+    docs = {setting.name: setting.doc for setting in Settings().describe()}
+    silent = [
+        (name, value)
+        for name, hint in get_type_hints(Settings).items()
+        for each in (hint, *get_args(hint))
+        if get_origin(each) is Literal
+        for value in get_args(each)
+        if value not in docs[f"COMMERCE_{name.upper()}"]
+    ]
+    assert silent == []
 
 
 def test_a_secret_that_is_set_is_described_as_set() -> None:

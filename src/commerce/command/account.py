@@ -21,9 +21,14 @@ from commerce.command.terminal import (
 )
 from commerce.installation import ServerError
 from commerce.kernel.errors import ApiError
+from commerce.kernel.wording import choices
 from commerce.store.table import Filter
 
 LIMIT_MAX = 10_000
+PLAN_HELP = f"One of: {choices(accounts.Plan)}."
+VERIFICATION_HELP = f"One of: {choices(accounts.Verification)}."
+CAPABILITY_HELP = f"What it may do; may be repeated. One of: {choices(accounts.Capability)}."
+CAPABILITIES_HELP = f"All it is to have; may be repeated. One of: {choices(accounts.Capability)}."
 RATE_LIMIT_HELP = "RATE/BURST/DAILY of an enterprise account (DAILY may be none), or plan."
 
 cli = typer.Typer(no_args_is_help=True, help="Accounts, their plans and capabilities.")
@@ -32,9 +37,9 @@ cli = typer.Typer(no_args_is_help=True, help="Accounts, their plans and capabili
 @cli.command("create")
 def create_account(  # noqa: PLR0913, PLR0917 - one option each
     name: Annotated[str | None, typer.Option(help="What it calls itself.")] = None,
-    plan: Annotated[str, typer.Option(help="free, starter, growth or enterprise.")] = "free",
-    verification: Annotated[str | None, typer.Option(help="basic, verified, …")] = None,
-    capability: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
+    plan: Annotated[str, typer.Option(help=PLAN_HELP)] = "free",
+    verification: Annotated[str | None, typer.Option(help=VERIFICATION_HELP)] = None,
+    capability: Annotated[list[str] | None, typer.Option(help=CAPABILITY_HELP)] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -50,9 +55,9 @@ def create_account(  # noqa: PLR0913, PLR0917 - one option each
 def update_account(  # noqa: PLR0913, PLR0917 - one option each
     account: str,
     name: Annotated[str | None, typer.Option(help="What it calls itself.")] = None,
-    plan: Annotated[str | None, typer.Option(help="free, starter, …")] = None,
-    verification: Annotated[str | None, typer.Option(help="basic, verified, …")] = None,
-    capability: Annotated[list[str] | None, typer.Option(help="All it is to have.")] = None,
+    plan: Annotated[str | None, typer.Option(help=PLAN_HELP)] = None,
+    verification: Annotated[str | None, typer.Option(help=VERIFICATION_HELP)] = None,
+    capability: Annotated[list[str] | None, typer.Option(help=CAPABILITIES_HELP)] = None,
     rate_limit: Annotated[str | None, typer.Option(help=RATE_LIMIT_HELP)] = None,
     mode: Annotated[str | None, typer.Option(help="test or live; both if not given.")] = None,
     data_dir: DataDir = None,

@@ -20,7 +20,12 @@ from commerce.command.terminal import (
     show_all,
 )
 from commerce.kernel.clock import SystemClock
+from commerce.kernel.wording import choices
+from commerce.resource.access import KeyType, Scope
 from commerce.store.table import Filter
+
+TYPE_HELP = f"One of: {choices(KeyType)}."
+SCOPE_HELP = f"Of a restricted key; may be repeated. One of: {choices(Scope)}."
 
 cli = typer.Typer(no_args_is_help=True, help="API keys.")
 
@@ -28,9 +33,9 @@ cli = typer.Typer(no_args_is_help=True, help="API keys.")
 @cli.command("create")
 def create_key(  # noqa: PLR0913, PLR0917 - one option each
     account: str,
-    type_: Annotated[str, typer.Option("--type", help="secret, public or restricted.")] = "secret",
+    type_: Annotated[str, typer.Option("--type", help=TYPE_HELP)] = "secret",
     mode: Mode = "test",
-    scope: Annotated[list[str] | None, typer.Option(help="Of a restricted key.")] = None,
+    scope: Annotated[list[str] | None, typer.Option(help=SCOPE_HELP)] = None,
     name: Annotated[str | None, typer.Option(help="Your name for it.")] = None,
     limit_per_transaction: Annotated[str | None, typer.Option(help="ssUSD at once.")] = None,
     limit_daily: Annotated[str | None, typer.Option(help="ssUSD a UTC day.")] = None,

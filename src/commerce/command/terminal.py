@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -23,15 +22,18 @@ from commerce import log
 from commerce.app import App
 from commerce.areas.identity.account import Account
 from commerce.installation import ServerError, database_url, running_app
+from commerce.kernel import wording
 from commerce.kernel.errors import ApiError
+from commerce.resource import parameter
 from commerce.resource.operation import encode
-from commerce.resource.parameter import Rejected, decode
 from commerce.settings import Settings
 from commerce.store.table import Filter, Page
 
 PIPED_WIDTH = 1000
+_SINGULAR = {"capabilities": "capability"}
 
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The server's folder.")]
+DATA_DIR_HELP = "The server's folder. (COMMERCE_DATA_DIR, by default data)"
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help=DATA_DIR_HELP)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Mode = Annotated[str, typer.Option("--mode", help="test or live.")]
 
@@ -44,19 +46,30 @@ def read_settings(**given: Any) -> Settings:
 def livemode_of(mode: str) -> bool:
     """Which mode an option names. Raises `ServerError`."""
     if mode not in {"test", "live"}:
-        raise ServerError("the mode is test or live")
+        raise ServerError("--mode must be one of: test, live")
     return mode == "live"
 
 
 def convert(type_: type[Any], given: dict[str, Any]) -> Any:
-    """Options as the parameters of a verb. Raises `ServerError`."""
+    """Options as the parameters of a verb. Raises `ServerError`, naming the option."""
     try:
-        return msgspec.convert(given, type_, dec_hook=decode)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).rpartition(" - at `$.")
-        if isinstance(error.__cause__, Rejected):  # It has left the name to whoever knows it.
-            raise ServerError(what.replace("''", f"'{where[:-1]}'", 1)) from None
-        raise ServerError(str(error)) from None
+        return parameter.convert(type_, given)
+    except ApiError as error:
+        name = error.param or ""
+        message = error.message.replace(f"'{name}'", _option(name), 1)
+        raise ServerError(message.replace(wording.OR_NULL, "").removesuffix(".")) from None
+
+
+def _option(name: str) -> str:
+    """The option that gives a parameter: `--scope` is one of `scopes`."""
+    first, _, rest = name.partition(".")
+    plain, bracket, _ = first.partition("[")
+    if bracket:
+        plain = _SINGULAR.get(plain, plain.removesuffix("s"))
+    elif first == "limits":
+        plain, rest = f"limit-{rest}", ""
+    option = f"--{plain.replace('_', '-')}"
+    return f"{rest} of {option}" if rest else option
 
 
 def with_app(data_dir: Path | None, work: Callable[[App], Any]) -> Any:

@@ -39,7 +39,8 @@ class Connections:
             id_ = header.decode()
             if await self._parent(id_, principal.livemode) == principal.account:
                 return id_
-        raise ApiError("account_invalid", "No such account is connected to this one.")
+        message = "'X-Account-Id' names no account that is connected to this one."
+        raise ApiError("account_invalid", message, param="X-Account-Id")
 
     async def _parent(self, id_: str, livemode: bool) -> str | None:
         parent = self._known.get(id_)

@@ -12,8 +12,9 @@ import structlog
 
 from commerce.http import cors
 from commerce.http.cors import Cors
+from commerce.http.limits.address import Addresses
 from commerce.http.request import Disconnected, Receive, Request, Response, Send
-from commerce.http.transport import Proxies
+from commerce.http.transport import Proxies, stands_twice
 from commerce.kernel.errors import ApiError
 from commerce.kernel.network import Networks, parse_address
 from commerce.kernel.version import API_VERSION
@@ -31,6 +32,8 @@ METRICS = "/metrics"
 _FORWARDED = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"})
 PREFLIGHT = "OPTIONS"
 """What requests by which browsers ask for leave are counted as."""
+FREE = frozenset({"/healthz", METRICS})
+"""The pages that are for those who look after the server, at no cost and no limit."""
 
 Page = Callable[[], Awaitable[Response]]
 Answered = Callable[[str, int, int, str | None, str | None], None]
@@ -68,6 +71,7 @@ class Application:
         tracing: Tracing | None,
         proxies: Networks,
         cors_origins: str,
+        addresses: Addresses | None,
     ) -> None:
         self._pipeline = pipeline
         self._pages = pages
@@ -80,6 +84,7 @@ class Application:
         self._proxies = Proxies(proxies)
         self._behind_proxies = bool(proxies)
         self._cors = Cors(cors_origins)
+        self._addresses = addresses
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request (ASGI 3)."""
@@ -87,12 +92,13 @@ class Application:
             return
         started = time.perf_counter()
         came = self._proxies.came(scope)
+        fields = scope["headers"]
         request = Request(
             id=self._new_id(),
             method=scope["method"],
             path=scope["raw_path"].decode("latin-1"),
             query=scope["query_string"],
-            headers=dict(scope["headers"]),
+            headers=dict(fields),
             receive=receive,
             peer=came.peer,
             secure=came.secure,
@@ -102,6 +108,10 @@ class Application:
         if self._tracing is not None:
             self._tracing.began(request.id, request.method)
         try:
+            if len(request.headers) != len(fields) and (twice := stands_twice(fields)):
+                self._charge(request)
+                message = f"The header '{twice}' stands twice."
+                raise ApiError("parameter_invalid", message, param=twice)  # noqa: TRY301 - as all
             response = await self._answer(request)
         except Disconnected:
             if self._tracing is not None:
@@ -134,6 +144,8 @@ class Application:
         if page is None or (request.path == METRICS and not self._may_watch(request)):
             return await self._pipeline.run(request)
         request.operation = page_operation(request.path)
+        if request.path not in FREE:
+            self._charge(request)
         if request.method not in ("GET", "HEAD"):
             raise ApiError("method_not_allowed", headers={"Allow": "GET, HEAD"})
         return await page()
@@ -147,6 +159,11 @@ class Application:
         return request.peer is None or (
             parse_address(request.peer) in self._watchers and not passed_on
         )
+
+    def _charge(self, request: Request) -> None:
+        """Charge to its address what nobody's key pays for. Raises `rate_limit_exceeded`."""
+        if self._addresses is not None:
+            self._addresses.take(request)
 
     def _refusal(self, request: Request, error: Exception) -> tuple[Response, str]:
         """The answer that an error is. What is not an `ApiError` is told to the log alone."""

@@ -12,6 +12,8 @@ from commerce.kernel.errors import ApiError
 from commerce.kernel.money import NumberText
 
 DEPTH_MAX = 32
+VALUES_MAX = 32_000
+"""More values than this in one body are refused: to build them would hold up everyone else."""
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKET = re.compile(r"[][{}]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -27,7 +29,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         counts = Counter(name for name, _ in pairs)
         twice = next(name for name, count in counts.items() if count > 1)
-        raise _Duplicate(f"the member '{twice[:64]}' stands twice")
+        raise _Duplicate(f"the member '{twice[:64]}' is there twice")
     return members
 
 
@@ -55,13 +57,14 @@ def parse_json(body: bytes) -> dict[str, Any]:
         return {}
     try:
         text = body.decode()
-        if body.count(b"{") + body.count(b"[") > DEPTH_MAX:
-            _refuse_depth(text)
+        _refuse_large(body, text)
         value, end = _DECODER.raw_decode(text, len(text) - len(text.lstrip(" \t\n\r")))
     except UnicodeDecodeError:
         raise _invalid("it is not UTF-8") from None
     except RecursionError:
         raise _invalid("it is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise _invalid(_malformed(error, text)) from None
     except ValueError as error:
         raise _invalid(str(error)) from None
     if end != len(text) and text[end:].strip(" \t\n\r"):
@@ -71,6 +74,36 @@ def parse_json(body: bytes) -> dict[str, Any]:
     if b"\\u" in body:
         _refuse_unstorable(value)
     return value
+
+
+def _refuse_large(body: bytes, text: str) -> None:
+    opened = body.count(b"{") + body.count(b"[")
+    if opened + body.count(b",") > VALUES_MAX:
+        _refuse_many(body, text)
+    if opened > DEPTH_MAX:
+        _refuse_depth(text)
+
+
+def _refuse_many(body: bytes, text: str) -> None:
+    """Refuse more values than a request has any use for, before they cost anything.
+
+    Each is a bracket or follows one or a comma, but those within strings do not count. Strings
+    are taken out at a cost for each, so there must not be too many: two for a value, and each
+    has two quotes that are not behind a backslash, or ends in one.
+    """
+    many = f"it has more than {VALUES_MAX} values"
+    if body.count(b'"') - body.count(b'\\"') > 4 * VALUES_MAX:
+        raise ValueError(many)
+    bare = _STRING.sub("", text)
+    if bare.count("{") + bare.count("[") + bare.count(",") > VALUES_MAX:
+        raise ValueError(many)
+
+
+def _malformed(error: json.JSONDecodeError, text: str) -> str:
+    """Where JSON goes wrong; what Python says of it is for who reads Python."""
+    if not text[error.pos :].strip(" \t\n\r"):
+        return "it ends before its JSON does"
+    return f"it is not valid JSON at line {error.lineno}, column {error.colno}"
 
 
 def _refuse_depth(text: str) -> None:

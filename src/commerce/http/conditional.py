@@ -4,6 +4,7 @@ The tag of an object is `"<state>-<digest>"`: the state of its version, by which
 decided on the locked row, and the digest of the very bytes answered, by which `If-None-Match`
 is. So an expanded object has another tag than the plain one, and both name its state. What is no
 single object, a list or a balance, has the digest alone, and no write is conditional on it.
+Where an answer says when it was read, that is left out of the digest, and the tag is a weak one.
 """
 
 from __future__ import annotations
@@ -27,11 +28,17 @@ class _Tag(NamedTuple):
     weak: bool
 
 
-def answered(body: bytes, state: str | None, if_none_match: bytes | None) -> Response:
-    """The answer of a read: its body and tag, or 304 where the client has that already."""
-    digest = hashlib.blake2b(body, digest_size=_DIGEST_BYTES).hexdigest()
+def answered(
+    body: bytes, state: str | None, if_none_match: bytes | None, moment: bytes | None = None
+) -> Response:
+    """The answer of a read: its body and tag, or 304 where the client has that already.
+
+    `moment` is the piece of the body that says when it was read, where one does.
+    """
+    same = body if moment is None else body.replace(moment, b"", 1)
+    digest = hashlib.blake2b(same, digest_size=_DIGEST_BYTES).hexdigest()
     text = digest if state is None else f"{state}-{digest}"
-    headers = (("ETag", f'"{text}"'), CACHE)
+    headers = (("ETag", f'"{text}"' if moment is None else f'W/"{text}"'), CACHE)
     if if_none_match is not None and _has(if_none_match, text):
         return Response(304, b"", headers)
     return Response(200, body, headers)

@@ -8,15 +8,17 @@ begins the next item. Every value is text; what it is text of, the declared type
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from functools import cache
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from commerce.http.body import DEPTH_MAX
 from commerce.kernel.errors import ApiError
 
-FIELDS_MAX = 10_000
+FIELDS_MAX = 4_000
+DEPTH_MAX = 8
+"""No parameter is nested deeper, and each level costs time for each of the fields."""
 SHOWN_MAX = 64
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,3}")
@@ -24,6 +26,24 @@ _NEXT = ""
 """What stands between the brackets of an item without a number."""
 
 Node = dict[str, Any]
+
+
+class Kinds(NamedTuple):
+    """What a value of a type may be made of: each is a type, None where it may not."""
+
+    members: dict[str, Any] = {}
+    """Named members."""
+    names: Any = None
+    """Members of any name, of a `dict`."""
+    items: Any = None
+    length_max: int | None = None
+    """How many items there may be, where that is bounded."""
+
+
+_NOTHING = Kinds()
+_ANYTHING = Kinds(items=Any)
+_KNOWN: dict[int, tuple[Any, Kinds]] = {}
+"""The kinds of each type by its identity, since a type may have no hash; it is kept beside them."""
 
 
 class _Taken(Exception):
@@ -116,18 +136,22 @@ def _put_next(node: Node, rest: list[str], value: str) -> None:
 
 
 def _shaped(value: Any, hint: Any, at: str) -> Any:
-    """Members that are numbered become a list, unless the type says that they are names."""
-    kinds = _kinds(hint)
-    if not isinstance(value, dict):
+    """Members that are numbered become a list, unless the type says that they are names.
+
+    What no type is known for is refused later, and stays as it is.
+    """
+    if hint is None or not isinstance(value, dict):
         return value
+    kinds = _kinds(hint)
     if _NEXT in value:
         if len(value) > 1:
             message = f"'{at[:SHOWN_MAX]}' has items with and without numbers."
             raise ApiError("parameter_invalid", message, param=at[:SHOWN_MAX])
         items = value[_NEXT]
-    elif dict in kinds or not all(_INDEX.fullmatch(name) for name in value):
+    elif kinds.names is not None or not all(_INDEX.fullmatch(name) for name in value):
+        named = Any if kinds is _ANYTHING else kinds.names
         return {
-            name: _shaped(member, kinds.get(name, kinds.get(dict)), f"{at}.{name}")
+            name: _shaped(member, kinds.members.get(name, named), f"{at}.{name}")
             for name, member in value.items()
         }
     else:
@@ -135,26 +159,50 @@ def _shaped(value: Any, hint: Any, at: str) -> Any:
         if None in items:
             message = f"The items of '{at[:SHOWN_MAX]}' must be numbered 0, 1, 2 and so on."
             raise ApiError("parameter_invalid", message, param=at[:SHOWN_MAX])
-    inner = kinds.get(list)
-    return [_shaped(item, inner, f"{at}[{number}]") for number, item in enumerate(items)]
+    if kinds.length_max is not None and len(items) > kinds.length_max:
+        message = f"'{at[:SHOWN_MAX]}' has more than {kinds.length_max} items."
+        raise ApiError("parameter_invalid", message, param=at[:SHOWN_MAX])
+    return [_shaped(item, kinds.items, f"{at}[{number}]") for number, item in enumerate(items)]
 
 
-def _kinds(hint: Any) -> dict[Any, Any]:
-    """What a value of a type may be made of: the types of named members, of `dict`s, of lists."""
-    if get_origin(hint) is Annotated:
-        return _kinds(get_args(hint)[0])
-    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        return _members(hint)
+def _kinds(hint: Any) -> Kinds:
+    """What a value of a type may be made of; found out once for each type."""
+    known = _KNOWN.get(id(hint))
+    if known is None:
+        known = _KNOWN[id(hint)] = (hint, _found(hint))
+    return known[1]
+
+
+def _found(hint: Any) -> Kinds:
+    if hint is Any:
+        return _ANYTHING
     arguments = get_args(hint)
-    if get_origin(hint) in (dict, list):
-        return {get_origin(hint): arguments[-1]}
-    kinds: dict[Any, Any] = {}
-    for each in arguments:
-        kinds |= _kinds(each)
+    if get_origin(hint) is Annotated:
+        bounds = [mark.max_length for mark in arguments[1:] if isinstance(mark, msgspec.Meta)]
+        inner = _kinds(arguments[0])
+        bounded = [each for each in bounds if each is not None and inner.items is not None]
+        return inner._replace(length_max=min(bounded)) if bounded else inner
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return Kinds(members=_members(hint))
+    if get_origin(hint) is dict:
+        return Kinds(names=arguments[-1])
+    if get_origin(hint) is list:
+        return Kinds(items=arguments[-1])
+    kinds = _NOTHING
+    for each in map(_kinds, arguments):
+        if each is _ANYTHING:
+            return _ANYTHING
+        kinds = Kinds(
+            kinds.members | each.members,
+            kinds.names if each.names is None else each.names,
+            kinds.items if each.items is None else each.items,
+            kinds.length_max if each.items is None else each.length_max,
+        )
     return kinds
 
 
-def _members(struct: type[msgspec.Struct]) -> dict[Any, Any]:
+@cache
+def _members(struct: type[msgspec.Struct]) -> dict[str, Any]:
     hints = get_type_hints(struct, include_extras=True)
     names = zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True)
     return {shown: hints[field] for field, shown in names}

@@ -68,7 +68,9 @@ def read(  # noqa: PLR0913, PLR0917 - all that a request is known again by
     if key is None:
         return None
     if not (1 <= len(key) <= LENGTH_MAX and key.isascii() and key.isprintable()):
-        raise ApiError("idempotency_key_invalid")
+        name = "Idempotency-Key" if header is not None else "idempotency_key"
+        message = f"'{name}' must be 1 to {LENGTH_MAX} printable ASCII characters."
+        raise ApiError("idempotency_key_invalid", message, param=name)
     if in_body is not None:
         params = msgspec.structs.replace(params, idempotency_key=None)
     asker = api_key if operation.secret else ""
@@ -90,6 +92,9 @@ def state_view(engine: Engine) -> Any:
         if found is None:
             if engine.in_flight(key) or await engine.held(key):
                 return KeyState(key=params.key, status="in_progress")
+            # Whoever wrote it may have been done in between.
+            found = (await engine.find_answers([key])).get(key)
+        if found is None:
             message = f"This idempotency key was never seen: '{params.key}'."
             raise ApiError("resource_missing", message, param="key")
         return KeyState(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
@@ -26,10 +27,11 @@ from commerce.http.request import Parameters, Request, Response, split_expand
 from commerce.http.routes import Match, Router
 from commerce.kernel.errors import ApiError
 from commerce.kernel.version import API_VERSION
+from commerce.kernel.wording import unknown
 from commerce.resource import listing
 from commerce.resource.access import Principal, authorise
 from commerce.resource.expansion import NOTHING, Expander, Plan, expanded, expanded_in
-from commerce.resource.filter import single, unknown
+from commerce.resource.filter import single
 from commerce.resource.noun import Noun
 from commerce.resource.operation import Access, Nothing, Operation, Params, answer, encode
 from commerce.resource.reading import Reader, Reading
@@ -39,6 +41,7 @@ from commerce.store.session import StoreUnavailable
 
 JSON_TYPE = b"application/json"
 FORM_TYPE = b"application/x-www-form-urlencoded"
+_CHARSET = re.compile(rb"(?:^|;)\s*charset\s*=\s*\"?([^\";\s]*)", re.IGNORECASE)
 ROWS_A_VERB = 10
 """About as many rows a verb writes that says nothing else: a transfer, its entries, its event."""
 REPLAYED = (("Idempotent-Replayed", "true"),)
@@ -135,12 +138,17 @@ class Pipeline(NamedTuple):
     async def _parsed(self, request: Request, type_: type[Params], path: dict[str, str]) -> Params:
         """The parameters in a body, and in the path."""
         body = await request.body(self.body_size_max)
-        given = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        if body and given == FORM_TYPE:
-            return params.convert(type_, parse_form(body, type_), path, strict=False)
-        if body and given != JSON_TYPE:
+        given, _, rest = request.headers.get(b"content-type", b"").partition(b";")
+        given = given.strip().lower()
+        if body and given not in (JSON_TYPE, FORM_TYPE):
             message = "Send the body as 'Content-Type: application/json'."
-            raise ApiError("content_type_unsupported", message)
+            raise ApiError("content_type_unsupported", message, param="Content-Type")
+        charset = _CHARSET.search(rest)
+        if body and charset is not None and charset[1].lower() not in (b"utf-8", b"utf8"):
+            message = "Send the body in UTF-8, the only charset that is taken."
+            raise ApiError("content_type_unsupported", message, param="Content-Type")
+        if given == FORM_TYPE:
+            return params.convert(type_, parse_form(body, type_), path, strict=False)
         return params.convert(type_, parse_json(body), path, strict=True)
 
     def _plan(
@@ -163,7 +171,9 @@ class Pipeline(NamedTuple):
         thing = await _thing(reading, endpoint, query, match.path)
         state = reading.state(thing) if isinstance(thing, Noun) else None
         body = await expanded(reading, plan, encode(thing))
-        return conditional.answered(body, state, request.headers.get(b"if-none-match"))
+        at = getattr(type(thing), "read_at", None)
+        moment = None if at is None else f'"{at}":{getattr(thing, at)}'.encode()
+        return conditional.answered(body, state, request.headers.get(b"if-none-match"), moment)
 
 
 async def _thing(

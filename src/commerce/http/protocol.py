@@ -4,122 +4,47 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 import structlog
 
+from commerce.http.wire.exchange import Exchange
+
 if TYPE_CHECKING:
     from uvicorn import Config
     from uvicorn.server import ServerState
 
+    from commerce.http.limits.connection import Door
+
 log = structlog.get_logger("commerce.http")
 
-HEAD_BYTES_MAX = 64 * 1024
-"""A request line and headers longer than this close the connection."""
+BESIDE_BYTES_MAX = 64 * 1024
+"""More bytes than this that are of no body close the connection: a long request line and headers,
+long trailers, long extensions of chunks."""
+_FORGIVEN = 1 + 8
+"""A byte of body, and as much beside it: a body may come in chunks of one byte each."""
 HEAD_SECONDS_MAX = 10.0
 """A head that is not whole by then closes the connection: a silent client holds nothing."""
 KEPT_SECONDS_MAX = 60.0
-"""A connection on which nothing was asked for so long is closed."""
+"""A connection on which nothing was asked for, or nothing read, so long is closed."""
+CLOSING_SECONDS_MAX = 30.0
+"""What the client has not read by then of the last answer on a connection is lost to it."""
 UNREAD_BYTES_MAX = 256 * 1024
 """More of a body than this waits at the client until the application has read it."""
 WAITING_MAX = 16
 """More requests than this, sent in a row, wait at the client."""
+PIECE_BYTES = 8 * 1024
+"""So much is parsed at once: in all that may be read at once there is room for thousands."""
 
-_STATUS_LINES = {
-    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode())
-    for status in HTTPStatus
-}
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_NO_ROOM = (
+    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: text/plain\r\n"
+    b"retry-after: 1\r\ncontent-length: 30\r\n\r\nToo many connections are open."
+)
 _MALFORMED = (
     b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n"
     b"content-length: 26\r\n\r\nThis is no HTTP/1.1 to us."
 )
-
-
-class Exchange:
-    """One request and its answer: ASGI's `scope`, `receive` and `send`."""
-
-    __slots__ = (
-        "_chunks",
-        "_connection",
-        "_head",
-        "_waiter",
-        "arrived",
-        "expects",
-        "gone",
-        "keep_alive",
-        "scope",
-        "unread",
-    )
-
-    def __init__(self, connection: Connection, scope: dict[str, Any], *, expects: bool) -> None:
-        self._connection = connection
-        self._chunks: list[bytes] = []
-        self._head = b""
-        self._waiter: asyncio.Future[None] | None = None
-        self.arrived = False
-        """The body is whole."""
-        self.expects = expects
-        """The client waits to be told that its body is wanted."""
-        self.gone = False
-        self.keep_alive = True
-        self.scope = scope
-        self.unread = 0
-
-    def feed(self, body: bytes) -> None:
-        """A piece of the body has come."""
-        self._chunks.append(body)
-        self.unread += len(body)
-        self.wake()
-
-    def wake(self) -> None:
-        """Something has changed for whoever waits in `receive`."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def body(self) -> bytes:
-        """What has come of the body and was not received yet."""
-        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-
-    async def receive(self) -> dict[str, Any]:
-        """The next piece of the body, or that the client has gone."""
-        while not (self._chunks or self.arrived or self.gone):
-            if self.expects:
-                self.expects = False
-                self._connection.write(_CONTINUE)
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        if self.gone and not self.arrived:
-            return {"type": "http.disconnect"}
-        body = self.body()
-        self._chunks.clear()
-        self.unread = 0
-        self._connection.flow()
-        return {"type": "http.request", "body": body, "more_body": not self.arrived}
-
-    async def send(self, message: dict[str, Any]) -> None:
-        """The head of the answer, then its body; both leave in one piece."""
-        if message["type"] == "http.response.start":
-            lines = [_STATUS_LINES[message["status"]]]
-            # What is left of a body that nobody read would be taken for the next request.
-            self.keep_alive = self.keep_alive and self.arrived
-            for name, value in (*self._connection.state.default_headers, *message["headers"]):
-                lines.append(b"%b: %b\r\n" % (name, value))
-                if name == b"connection" and value == b"close":
-                    self.keep_alive = False
-            if not self.keep_alive:
-                lines.append(b"connection: close\r\n")
-            self._head = b"".join(lines)
-            return
-        self._connection.write(b"%b\r\n%b" % (self._head, message.get("body", b"")))
-        self._head = b""
-
-    @property
-    def begun(self) -> bool:
-        """An answer was begun and not finished: the application failed in between."""
-        return bool(self._head)
 
 
 class Connection(asyncio.Protocol):
@@ -131,24 +56,31 @@ class Connection(asyncio.Protocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        door: Door | None = None,
     ) -> None:
         del app_state  # There is no lifespan to have any.
         self._app = config.loaded_app
         self.state = server_state
+        self._door = door
         self._loop = _loop or asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._head_bytes: int | None = 0
-        """How long the head is that is arriving; None while none is."""
+        self._within_head = True
+        self._beside = 0
+        """How many bytes of the request that is arriving are of no body."""
+        self._unparsed = memoryview(b"")
         self._expects = False
         self._arriving: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
         self._running: Exchange | None = None
         self._writable = True
         self._reading = True
-        self._closing = False
+        self._ended = False
+        """What comes from now on is not listened to."""
+        self._last_words = b""
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -158,16 +90,23 @@ class Connection(asyncio.Protocol):
         """Begin to wait for the first head."""
         self._transport = cast("asyncio.Transport", transport)
         self._peer = transport.get_extra_info("peername")
+        self._host = self._peer[0] if self._peer else None
         self._scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         self.state.connections.add(self)  # type: ignore[arg-type]
+        if self._door is not None and not self._door.enter(self._host):
+            self._door = None  # There is nobody to leave.
+            self._end(_NO_ROOM)
+            return
         self._deadline = self._loop.time() + HEAD_SECONDS_MAX
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever still works for this client that it has gone."""
         del exc
-        self._closing = True
+        self._ended = True
         self.state.connections.discard(self)
+        if self._door is not None:
+            self._door.leave(self._host)
         if self._timer is not None:
             self._timer.cancel()
         for exchange in (self._running, self._arriving):
@@ -181,22 +120,13 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; begin with each request whose head is whole."""
-        if self._closing:
+        if self._ended:
             return
-        within_head = self._head_bytes is not None
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._closing = True  # After the answer: what follows is of another protocol.
-        except httptools.HttpParserError:
-            self._refuse()
-            return
-        if within_head and self._head_bytes is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES_MAX:
-                self._close()
-                return
-        self._next()
+        if self._unparsed or len(data) > PIECE_BYTES:
+            self._unparsed = memoryview(bytes(self._unparsed) + data)
+        else:
+            self._parse(data)
+            self._next()
         self.flow()
 
     def pause_writing(self) -> None:
@@ -222,7 +152,8 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         self._url, self._headers, self._expects = b"", [], False
-        self._head_bytes = 0
+        self._within_head = True
+        self._beside = 0
         if self._running is None:
             self._deadline = self._loop.time() + HEAD_SECONDS_MAX
 
@@ -231,7 +162,9 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header."""
+        """A header; a trailer is none, and must not pass for one (RFC 9110, 6.5.1)."""
+        if not self._within_head:
+            return
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self._expects = True
@@ -239,7 +172,7 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """A head is whole."""
-        self._head_bytes = None
+        self._within_head = False
         path, _, query = self._url.partition(b"#")[0].partition(b"?")
         if not path.startswith(b"/"):
             path = httptools.parse_url(self._url).path or b"/"
@@ -258,6 +191,10 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
+        beside = self._beside - _FORGIVEN * len(body)
+        if beside < -BESIDE_BYTES_MAX:  # noqa: PLR1730 - a call of max costs more than all this
+            beside = -BESIDE_BYTES_MAX
+        self._beside = beside
         if self._arriving is not None:
             self._arriving.feed(body)
 
@@ -276,9 +213,15 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
 
     def flow(self) -> None:
-        """Let the client send while there is room for what it sends."""
-        unread = 0 if self._arriving is None else self._arriving.unread
-        room = self._writable and len(self._waiting) < WAITING_MAX and unread < UNREAD_BYTES_MAX
+        """Go on with what was read, and let the client send, while there is room."""
+        while True:
+            unread = 0 if self._arriving is None else self._arriving.unread
+            room = self._writable and len(self._waiting) < WAITING_MAX and unread < UNREAD_BYTES_MAX
+            if not room or not self._unparsed:
+                break
+            piece, self._unparsed = self._unparsed[:PIECE_BYTES], self._unparsed[PIECE_BYTES:]
+            self._parse(piece)
+            self._next()
         if room is self._reading or self._transport.is_closing():
             return
         self._reading = room
@@ -286,6 +229,22 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         else:
             self._transport.pause_reading()
+
+    def _parse(self, data: bytes | memoryview) -> None:
+        self._beside += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # What follows is of another protocol, which is not spoken here.
+            last = self._waiting[-1] if self._waiting else self._running
+            if last is not None:
+                last.keep_alive = False
+            self._end()
+        except httptools.HttpParserError:
+            self._end(_MALFORMED)
+        else:
+            if self._beside > BESIDE_BYTES_MAX:
+                self._end()
 
     def _next(self) -> None:
         if self._running is None and self._waiting and self._writable:
@@ -309,30 +268,55 @@ class Connection(asyncio.Protocol):
             return
         self.state.total_requests += 1
         self._running = None
-        if not exchange.keep_alive or exchange.begun or self._closing:
+        if not exchange.keep_alive or exchange.begun:
             self._close()
-            return
-        self._deadline = self._loop.time() + KEPT_SECONDS_MAX
-        self._next()
-        self.flow()
+        elif self._ended and not self._waiting:
+            self._say_last_words()
+        else:
+            self._deadline = self._loop.time() + KEPT_SECONDS_MAX
+            self._next()
+            self.flow()
 
-    def _refuse(self) -> None:
-        """Answer what is not HTTP, unless an answer to something before it is on its way."""
-        if self._running is None:
-            self.write(_MALFORMED)
-            self._close()
-        self._closing = True
+    def _end(self, last_words: bytes = b"") -> None:
+        """Listen no more. Whole requests that came before are answered; one that is cut is not."""
+        self._ended = True
+        self._unparsed = memoryview(b"")
+        self._last_words = last_words
+        cut, self._arriving = self._arriving, None
+        if cut is not None and cut is self._running:
+            cut.gone = True
+            cut.keep_alive = True  # Unless it is answered all the same, the last words are next.
+            cut.wake()
+        elif cut is not None:
+            self._waiting.remove(cut)
+        if self._running is None and not self._waiting:
+            self._say_last_words()
+
+    def _say_last_words(self) -> None:
+        if self._last_words:
+            self.write(self._last_words)
+        self._close()
 
     def _close(self) -> None:
-        self._closing = True
+        """Close when the client has read what was written, or a while later when it does not."""
+        self._ended = True
+        self._unparsed = memoryview(b"")
         self._waiting.clear()
+        if self._transport.is_closing():
+            return
         self._transport.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(CLOSING_SECONDS_MAX, self._transport.abort)
 
     def _watch(self) -> None:
         """Close when a deadline has passed; one timer serves a connection all its life."""
         now = self._loop.time()
         if self._running is None and now >= self._deadline:
-            self._close()
+            if self._transport.is_closing() or self._transport.get_write_buffer_size():
+                self._transport.abort()  # It would wait for ever for a client that does not read.
+            else:
+                self._close()
             return
         pause = self._deadline - now if self._running is None else HEAD_SECONDS_MAX
         self._timer = self._loop.call_later(min(pause, HEAD_SECONDS_MAX), self._watch)

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from commerce.http.request import Request
 from commerce.kernel.errors import ApiError
 from commerce.kernel.network import Networks, is_loopback, parse_address
 from commerce.resource.access import Principal
+
+SINGLE = {
+    name.lower().encode(): name
+    for name in (
+        "Authorization",
+        "Content-Type",
+        "Idempotency-Key",
+        "If-Match",
+        "StateSet-Version",
+        "X-Account-Id",
+    )
+}
+"""The headers that say one thing: of two, another reader on the way may have gone by the other."""
 
 
 class Came(NamedTuple):
@@ -59,6 +73,16 @@ def _named(scope: dict[str, Any], header: bytes) -> list[str]:
     """The members of a header that may stand several times, in their order."""
     lines = [value.decode("latin-1") for name, value in scope["headers"] if name == header]
     return [member.strip() for line in lines for member in line.split(",")]
+
+
+def stands_twice(fields: Sequence[tuple[bytes, bytes]]) -> str | None:
+    """The first header that says one thing and stands twice, as its name is written."""
+    seen = set()
+    for name, _ in fields:
+        if name in seen and name in SINGLE:
+            return SINGLE[name]
+        seen.add(name)
+    return None
 
 
 def refuse_unsafe(request: Request, principal: Principal) -> None:

@@ -53,8 +53,8 @@ ROWS: tuple[ErrorRow, ...] = (
             " a lower-case ISO 4217 code that has a minor unit.",
             "cursor_invalid": "The cursor names no object of this list, or both cursors were"
             " sent; send the id of an object of the list in one of them.",
-            "idempotency_key_invalid": "The Idempotency-Key header is not 1 to 255 printable"
-            " ASCII characters; send a random one, such as a UUID.",
+            "idempotency_key_invalid": "The idempotency key is not 1 to 255 printable ASCII"
+            " characters, or the header and the body name two; send a random one, such as a UUID.",
             "incorrect_number": "The card number is not a valid one; check it and send it again.",
             "invalid_recipient": "The address is not a stateset address with a valid checksum;"
             " copy it again from its owner.",
@@ -68,7 +68,7 @@ ROWS: tuple[ErrorRow, ...] = (
             " message says what is.",
             "parameter_missing": "A required parameter was not sent; `param` names it.",
             "parameter_unknown": "A parameter is not known here; the message names the nearest"
-            " known one.",
+            " known one, or all there are.",
         },
     ),
     *_rows(
@@ -216,21 +216,25 @@ ROWS: tuple[ErrorRow, ...] = (
     *_rows(
         413,
         "invalid_request_error",
-        {"body_too_large": "The body is larger than 1 MiB; send less at a time."},
+        {
+            "body_too_large": "The body is larger than the server takes, 1 MiB unless its operator"
+            " set COMMERCE_BODY_SIZE_MAX; send less at a time."
+        },
     ),
     *_rows(
         415,
         "invalid_request_error",
         {
-            "content_type_unsupported": "The body's type is not known here; send application/json.",
+            "content_type_unsupported": "The body's type or charset is not taken here; send"
+            " application/json or application/x-www-form-urlencoded, in UTF-8.",
         },
     ),
     *_rows(
         422,
         "idempotency_error",
         {
-            "idempotency_key_reused": "The key was used with another method, path or body; use"
-            " a new key for a new request.",
+            "idempotency_key_reused": "The key was used with another method, path or body, or with"
+            " another `expand[]`; use a new key for a new request.",
         },
     ),
     *_rows(

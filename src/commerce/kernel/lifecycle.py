@@ -76,13 +76,14 @@ class Lifecycle:
             raise ValueError(f"{self.name}: nothing leads to {', '.join(lost)}")
 
     def _refusal(self, state: str, verb: str) -> ApiError:
-        targets = " or ".join(f"'{target}'" for target in self._targets[verb])
-        verbs = ", ".join(self.allowed(state)) or "nothing"
-        message = (
-            f"'{verb}' would move this {self.name} to {targets}, which its state '{state}'"
-            f" forbids; from '{state}' it allows {verbs}."
-        )
-        return ApiError("state_invalid", message)
+        targets, verbs = self._targets[verb], self.allowed(state)
+        if state in targets:
+            message = f"This {self.name} is already '{state}'."
+        else:
+            ends = " or ".join(f"'{target}'" for target in targets)
+            message = f"This {self.name} is '{state}' and cannot become {ends}."
+        rest = f"What it allows now: {', '.join(verbs)}." if verbs else "It is final."
+        return ApiError("state_invalid", f"{message} {rest}")
 
 
 def _require_identifier(name: str, word: str) -> None:

@@ -112,7 +112,7 @@ class Money:
             raise ApiError("parameter_invalid", f"'{param}' must be an object.", param=param)
         for name in value:
             if name not in _COIN_MEMBERS:
-                where = f"{param}.{name[:64]}"
+                where = f"{param}.{name[:64]}".removesuffix(".")
                 message = f"'{where}' is unknown; a coin has 'denom' and 'amount'."
                 raise ApiError("parameter_unknown", message, param=where)
         for name in _COIN_MEMBERS:

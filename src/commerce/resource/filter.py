@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
+from commerce.kernel import address
 from commerce.kernel.clock import DAY_SECONDS, is_date, parse_time
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
+from commerce.kernel.wording import unknown
 from commerce.resource.noun import HIDDEN, Spec, Time, _bare, _marks
+from commerce.resource.ref import ADDRESS
 from commerce.store.table import Filter
 
 TEXT_LENGTH_MAX = 500
@@ -154,17 +156,9 @@ def _pair(condition: Condition) -> tuple[str, str]:
     return key, value
 
 
-def unknown(name: str, known: Sequence[str]) -> ApiError:
-    """A parameter nobody knows, with the nearest one somebody does."""
-    near = get_close_matches(name[:64], known, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    message = f"Unknown parameter '{name[:64]}'.{hint}"
-    return ApiError("parameter_unknown", message, param=name[:64])
-
-
 def twice(name: str) -> ApiError:
     """A parameter that can be sent once, sent again: one of its values would be passed over."""
-    message = f"'{name[:64]}' stands twice in the query."
+    message = f"'{name[:64]}' is there twice in the query; send it once."
     return ApiError("parameter_invalid", message, param=name[:64])
 
 
@@ -183,6 +177,11 @@ def _reader(spec: Spec, field: str, query: Query) -> Read:
     assert HIDDEN not in _marks(hint), f"{field} is hidden and cannot be filtered by"
     if get_origin(bare) is Literal:
         return _choice(get_args(bare))
+    if field in spec.choices:
+        return _choice(spec.choices[field])
+    if ADDRESS in _marks(hint):
+        # The sample that live mode refuses elsewhere stands in none of its rows.
+        return lambda text, param: address.check(text, livemode=False, param=param)
     if bare is Money:
         return _amount(spec, query)
     if bare is bool:

@@ -138,6 +138,8 @@ class Spec:
         self.order = order
         self.example = example
         self.listed_under = listed_under
+        # By field, all that a text can be, where only all nouns together show it.
+        self.choices: dict[str, tuple[str, ...]] = {}
         self._read: dict[tuple[Any, ...], Held] = {}
         hints = get_type_hints(cls, include_extras=True)
         self.types = {field: hints[field] for field in cls.__struct_fields__}

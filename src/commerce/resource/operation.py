@@ -56,6 +56,8 @@ class Operation(NamedTuple):
     example: Staged | None = None
     also: type[Any] | None = None
     """What it returns to another shape of its parameters."""
+    statuses: tuple[int, ...] = (200,)
+    """What it answers when it succeeds: 201 with an object it made, else 200."""
 
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -78,9 +80,15 @@ def operation(  # noqa: PLR0913 - a declaration, always called by keyword
     secret: bool = False,
     example: Staged | None = None,
     also: type[Any] | None = None,
+    statuses: tuple[int, ...] | None = None,
 ) -> Callable[[Verb], Verb]:
-    """Declare a verb: `def transfer(tx: Tx, params: CreateTransfer) -> Transfer`."""
+    """Declare a verb: `def transfer(tx: Tx, params: CreateTransfer) -> Transfer`.
+
+    Posted to a collection it makes an object (201), and changes one (200) elsewhere, unless
+    `statuses` says otherwise.
+    """
     method, path = _split(route)
+    makes = method == "POST" and "{" not in path
 
     def declare(verb: Verb) -> Verb:
         verb.__operation__ = Operation(  # type: ignore[attr-defined]
@@ -98,6 +106,7 @@ def operation(  # noqa: PLR0913 - a declaration, always called by keyword
             secret=secret,
             example=example,
             also=also,
+            statuses=statuses or ((201,) if makes else (200,)),
         )
         return verb
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from commerce.kernel import wording
 from commerce.kernel.clock import parse_time
 from commerce.kernel.currency import SSUSD, UNIT
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
+
+T = TypeVar("T")
 
 Memo = Annotated[str, msgspec.Meta(max_length=256)]
 Reference = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -61,6 +64,42 @@ def decode(type_: type[Any], value: Any) -> Any:
     except ApiError as error:
         raise Rejected(error) from error
     raise NotImplementedError(type_)
+
+
+def convert(type_: type[T], values: Any, *, strict: bool = True) -> T:
+    """Read values into a type; not `strict`, numbers and booleans may be text.
+
+    Raises `parameter_missing`, `parameter_unknown`, `parameter_invalid`, or what a type's own
+    rules say, naming the parameter by its path.
+    """
+
+    def fits(hint: Any, value: Any) -> bool:
+        try:
+            msgspec.convert(value, hint, strict=strict, dec_hook=decode)
+        except msgspec.ValidationError:
+            return False
+        return True
+
+    try:
+        return msgspec.convert(values, type_, strict=strict, dec_hook=decode)
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, Rejected):
+            where = wording.located(error, type_, values, fits).path
+            raise _rejected(error.__cause__.error, where) from None
+        raise wording.refusal(error, type_, values, fits, null=strict) from None
+
+
+def _rejected(error: ApiError, where: str) -> ApiError:
+    """What a type's own rules say, at the place where the value stood.
+
+    A type calls its value by a name of its own, and what is within it by that and a point.
+    """
+    if not where:
+        return error
+    own, point, inner = (error.param or "").partition(".")
+    name = f"{where}{point}{inner}"
+    message = error.message.replace(f"'{own}{point}{inner}'", f"'{name}'", 1)
+    return ApiError(error.code, message, param=name)
 
 
 def kept(metadata: dict[str, str | None]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, NamedTuple, TypeVar
 
 Target = TypeVar("Target")
 
@@ -37,3 +37,8 @@ def refers(*names: str) -> Refers:
     their prefixes.
     """
     return Refers(names)
+
+
+ADDRESS: Final = "address"
+"""The mark of a text that is the address of a wallet, anybody's."""
+Wallet = Annotated[str, ADDRESS]

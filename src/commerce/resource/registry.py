@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
+from commerce.resource.event_type import catalogue
 from commerce.resource.noun import Noun
 from commerce.resource.operation import Access, Operation, operations_of
 from commerce.store.table import Table
@@ -44,6 +45,9 @@ class Registry:
         views: Sequence[Any] = (),
     ) -> None:
         self.nouns = _nouns(modules)
+        for noun in self.nouns:
+            if noun.__noun__.name == "event":
+                noun.__noun__.choices["type"] = tuple(sorted(catalogue(self.nouns)))
         self.operations = [*operations_of(modules), *(view.__operation__ for view in views)]
         self.tables = {table.name: table for table in tables}
         self.tables |= {noun.__noun__.table.name: noun.__noun__.table for noun in self.nouns}

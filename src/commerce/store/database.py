@@ -35,6 +35,8 @@ COMMAND_TIMEOUT_SECONDS = 30.0
 READ_SECONDS_MAX = 5.0
 """How long a connection may take over what a reader asks, before it is hung up on."""
 READY_SECONDS_MAX = 2.0
+HELD_LOOKS = 5
+HELD_PAUSE_SECONDS = 0.005
 LANE_LOCK = 0x436F6D6D
 """The class of the advisory locks by which lanes claim their numbers."""
 
@@ -315,6 +317,20 @@ class Database:
         return outcomes.get(rows[0][0], "unknown")
 
     async def held(self, table: Table, row: Row) -> bool:
+        """See whether whoever might be about to write the row is still at it.
+
+        When every transaction that ran has ended, none holds it. Most end within milliseconds, so
+        that asking writes nothing; only for one that takes longer is it tried out.
+        """
+        writing = set(await self._fetch(sql.RUNNING, []))
+        for _ in range(HELD_LOOKS):
+            if not writing:
+                return False
+            await asyncio.sleep(HELD_PAUSE_SECONDS)
+            writing &= set(await self._fetch(sql.RUNNING, []))
+        return await self._is_claimed(table, row)
+
+    async def _is_claimed(self, table: Table, row: Row) -> bool:
         """Try to insert the row, never keeping it: waiting means somebody is about to."""
         statement, values = sql.claim(table, row)
         async with self._lent() as connection:

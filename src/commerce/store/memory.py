@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import bisect
-import json
 import operator
 import time
 from collections import defaultdict
@@ -47,22 +46,11 @@ from commerce.store.table import (
     Table,
     Wanted,
     Writing,
+    filtered,
     parts,
 )
 
 _NO_TRANSACTION = -1
-
-_COMPARE: dict[str, Callable[..., bool]] = {
-    "=": operator.eq,
-    "<>": operator.ne,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-    "in": lambda value, values: value in values,
-    "null": lambda value, _: value is None,
-    "@>": lambda value, held: json.loads(held).items() <= json.loads(value).items(),
-}
 
 
 class Memory:
@@ -148,11 +136,7 @@ class Memory:
         return dict(totals)
 
     def _filtered(self, table: Table, filters: Sequence[Filter]) -> list[Row]:
-        rows = self.rows(table).all()
-        for column, compare, value in filters:
-            at, matches = table.names.index(column), _COMPARE[compare]
-            rows = [row for row in rows if row[at] is not None and matches(row[at], value)]
-        return rows
+        return filtered(table, self.rows(table).all(), filters)
 
     async def forget(self, table: Table, keys: Sequence[Key], *, created_before: int) -> None:
         """Delete those of the rows that are that old."""

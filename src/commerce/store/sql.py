@@ -17,6 +17,11 @@ OLDEST_RUNNING = """
         THEN pg_snapshot_xmin(pg_current_snapshot())::text::bigint END"""
 """The oldest transaction that still runs, or the next to begin; for one session at a time."""
 
+RUNNING = """
+    SELECT transactionid::text FROM pg_locks
+    WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted"""
+"""The transactions that have written and still run: each locks its own id before its first row."""
+
 
 @lru_cache(maxsize=2048)
 def _find(index: Index, mark: int, *, lock: bool) -> str:

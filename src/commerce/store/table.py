@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -181,3 +183,27 @@ def parts(index: Index, rows: Iterable[Row | None]) -> list[Row]:
     """The rows there are, or what an index selects of them."""
     there = [row for row in rows if row is not None]
     return there if index.part is None else [index.part(row) for row in there]
+
+
+_COMPARE: dict[str, Callable[..., bool]] = {
+    "=": operator.eq,
+    "<>": operator.ne,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "in": lambda value, values: value in values,
+    "@>": lambda value, held: json.loads(held).items() <= json.loads(value).items(),
+}
+
+
+def filtered(table: Table, rows: list[Row], filters: Sequence[Filter]) -> list[Row]:
+    """The rows that meet all conditions, as a database would find them."""
+    for column, compare, value in filters:
+        at = table.names.index(column)
+        if compare == "null":
+            rows = [row for row in rows if row[at] is None]
+            continue
+        matches = _COMPARE[compare]
+        rows = [row for row in rows if row[at] is not None and matches(row[at], value)]
+    return rows

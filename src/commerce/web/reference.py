@@ -175,8 +175,8 @@ def _parameters(document: dict[str, Any], operation: dict[str, Any]) -> str:
 
 
 def _returns(operation: dict[str, Any]) -> str:
-    good = operation["responses"]["200"]["content"]["application/json"]["schema"]
     statuses = [status for status in operation["responses"] if status.startswith("2")]
+    good = operation["responses"][statuses[0]]["content"]["application/json"]["schema"]
     what = kind(good)
     if "oneOf" in good:
         what = " or ".join(kind(each) for each in good["oneOf"])

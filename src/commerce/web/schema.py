@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from html import escape
 from typing import Any
 
@@ -44,13 +46,21 @@ def limits(schema: dict[str, Any]) -> str:
         "maxProperties": "at most {} pairs",
         "maxItems": "at most {} items",
     }
-    options = [schema, *schema.get("anyOf", [])]
+    # A number is the other way to write a decimal string, whose bounds the words tell.
+    options = [schema, *(each for each in schema.get("anyOf", []) if each.get("type") != "number")]
     said = [
         text.format(each[name]) for each in options for name, text in words.items() if name in each
     ]
     if schema.get("default") not in (None, {}, []):
-        said.append(f"default {schema['default']}")
+        said.append(f"default {_written(schema['default'])}")
     return ", ".join(said)
+
+
+def _written(value: Any) -> str:
+    """A value as a request would have it; what is null by default goes unsaid."""
+    if isinstance(value, dict):
+        value = {name: each for name, each in value.items() if each is not None}
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def about(schema: dict[str, Any], words: str) -> str:
@@ -62,9 +72,14 @@ def about(schema: dict[str, Any], words: str) -> str:
 
 def fields(schema: dict[str, Any], *, asked: bool) -> str:
     """The fields of an object: `asked` of a client, or shown to it."""
+    return table(_HEAD, list(_rows(schema, "", asked=asked)))
+
+
+def _rows(schema: dict[str, Any], within: str, *, asked: bool) -> Iterator[tuple[str, str, str]]:
+    """A row a field, and a row for each field of an object that has no page of its own."""
     required = schema.get("required", [])
-    rows = []
     for name, each in schema.get("properties", {}).items():
         must = ' <span class="quiet">required</span>' if asked and name in required else ""
-        rows.append((code(name) + must, kind(each), about(each, each.get("description", ""))))
-    return table(_HEAD, rows)
+        words = about(each, each.get("description", ""))
+        yield code(f"{within}{name}") + must, kind(each), words
+        yield from _rows(each, f"{within}{name}.", asked=asked)

@@ -74,7 +74,7 @@ async def test_guards_stand_in_order_and_a_refusal_leaves_nothing_behind(
             {"compliance": {"kyc_verified": True}},
             *(409, "duplicate_reference", "reference_id", used["id"]),
         ),
-        Rung({"reference_id": stage.name()}, 403, "sanctioned_party", None, blocked.wallet),
+        Rung({"reference_id": stage.name()}, 403, "sanctioned_party", "recipient", blocked.wallet),
         Rung(
             {"recipient": issuer.wallet},
             *(402, "insufficient_reserve_verification", "source.deposit", "not verified yet"),

@@ -55,6 +55,7 @@ async def test_guards_stand_in_order_and_a_refusal_leaves_nothing_behind(stage: 
     await stage.block(blocked.wallet)
     before = terms(stage, sender=blocked.wallet)
     await refused(stage, ROUTE, blocked.key, before, 403, "sanctioned_party", blocked.wallet)
+    assert (await stage.ask(ROUTE, blocked.key, before)).error["param"] == "sender"
     await stage.block(blocked.wallet, blocked=False)
     await climb(
         stage,

@@ -127,7 +127,7 @@ async def test_what_is_set_aside_cannot_be_spent_and_counts_against_the_limits(
     await schedule(stage, rich, friend, amount="99.00")
     await refused(stage, ROUTE, rich.key, body, 402, "insufficient_funds", "0.99")
     past = {**body, "scheduled_at": now(stage)}
-    await refused(stage, ROUTE, rich.key, past, 400, "parameter_invalid", "a time to come")
+    await refused(stage, ROUTE, rich.key, past, 400, "parameter_invalid", "in the future")
 
 
 async def test_a_scheduled_batch_is_made_row_by_row(

@@ -39,9 +39,9 @@ async def test_an_account_that_is_not_connected_is_refused(
     before = await stage.dump()
     for id_ in strangers:
         reply = await stage.ask(filled(endpoint), kin.parent.key, X_Account_Id=id_)
-        refusal.is_(reply, 403, "account_invalid")
+        refusal.is_(reply, 403, "account_invalid", "X-Account-Id")
     reply = await stage.ask(filled(endpoint), kin.child.key, X_Account_Id=kin.parent.id)
-    refusal.is_(reply, 403, "account_invalid")
+    refusal.is_(reply, 403, "account_invalid", "X-Account-Id")
     public = await stage.make_key(kin.parent, "public")
     before = await stage.dump()
     for id_ in (kin.child.id, kin.parent.id):
@@ -113,7 +113,7 @@ async def test_what_is_no_id_of_an_account_is_refused_and_costs_no_query(
 ) -> None:
     for route, body in (("GET /account", None), (TRANSFER, {"to": "x", "amount": "1"})):
         reply = await stage.ask(route, kin.parent.key, body, X_Account_Id=id_)
-        refusal.is_(reply, 403, "account_invalid")
+        refusal.is_(reply, 403, "account_invalid", "X-Account-Id")
 
 
 async def test_a_restricted_key_acts_with_its_scopes_and_no_others(

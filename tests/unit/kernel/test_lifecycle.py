@@ -37,18 +37,32 @@ def test_a_move_follows_the_table_or_is_refused(state: str, verb: str) -> None:
     with pytest.raises(ApiError) as refusal:
         REDEMPTION.move(state, verb)
     assert refusal.value.code == "state_invalid"
-    for word in ("redemption", f"'{state}'", f"'{verb}'"):
+    for word in ("redemption", f"'{state}'", *REDEMPTION.allowed(state)):
         assert word in refusal.value.message
 
 
 def test_a_refusal_names_both_states_and_what_is_allowed() -> None:
-    with pytest.raises(ApiError, match="would move this redemption to 'processing'") as refusal:
+    with pytest.raises(ApiError) as refusal:
+        REDEMPTION.move("pending", "complete")
+    assert refusal.value.message == (
+        "This redemption is 'pending' and cannot become 'completed' or 'cancelled'."
+        " What it allows now: start, cancel."
+    )
+
+
+def test_what_was_done_already_is_said_to_be_so() -> None:
+    with pytest.raises(ApiError) as refusal:
         REDEMPTION.move("processing", "start")
-    assert refusal.value.message.endswith("from 'processing' it allows cancel, complete.")
+    assert refusal.value.message == (
+        "This redemption is already 'processing'. What it allows now: cancel, complete."
+    )
+    with pytest.raises(ApiError) as refusal:
+        REDEMPTION.move("completed", "complete")
+    assert refusal.value.message == "This redemption is already 'completed'. It is final."
 
 
 def test_a_refusal_names_every_state_the_verb_could_lead_to() -> None:
-    with pytest.raises(ApiError, match=r"to 'cancelled' or 'cancelling'.*it allows nothing"):
+    with pytest.raises(ApiError, match=r"'cancelled' or 'cancelling'\. It is final"):
         REDEMPTION.move("completed", "cancel")
 
 

@@ -347,6 +347,7 @@ def _need_one(needs: Needs, caller: Caller, params: OneApiKey | RollApiKey) -> N
     secret=True,
     needs=_need_one,
     example=one_example,
+    statuses=(201,),
 )
 def roll(tx: Tx, params: RollApiKey) -> ApiKey:
     """Replace a key by a new one of the same kind; the old one may live on for a while.

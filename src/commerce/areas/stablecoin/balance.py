@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import msgspec
 
@@ -48,6 +48,8 @@ class Balance(
 ):
     """What a wallet holds."""
 
+    read_at: ClassVar = "as_of"
+
     address: str
     """The wallet."""
     livemode: bool
@@ -75,6 +77,8 @@ class Reserves(
 ):
     """What stands behind ssUSD, read off the ledger."""
 
+    read_at: ClassVar = "as_of"
+
     livemode: bool
     """False in test mode."""
     currency: str = SSUSD
@@ -84,7 +88,7 @@ class Reserves(
     total_reserves: Money
     """Verified dollars behind the supply."""
     reserve_ratio: str
-    """Reserves over supply, four digits; null supply is fully backed."""
+    """Reserves over supply, four digits after the point; 1.0000 where there is no ssUSD."""
     unissued_deposits: Money
     """Verified dollars not yet minted against; not part of `total_reserves`."""
     redemptions_payable: Money

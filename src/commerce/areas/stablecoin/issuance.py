@@ -33,7 +33,7 @@ from commerce.resource.parameter import (
     kept,
     require_ssusd,
 )
-from commerce.resource.ref import Ref
+from commerce.resource.ref import Ref, Wallet
 
 AMOUNT_MIN = Money(100 * UNIT[SSUSD], SSUSD)
 AMOUNT_MAX = Money(10_000_000 * UNIT[SSUSD], SSUSD)
@@ -88,7 +88,7 @@ class Issuance(Noun, tag="stablecoin_issuance", frozen=True, kw_only=True):
     """How much was minted."""
     currency: str = SSUSD
     """Always `ssusd`."""
-    recipient: str
+    recipient: Wallet
     """The wallet that got it."""
     reference_id: str
     """Your reference, unique among your issuances."""
@@ -195,6 +195,7 @@ async def example(example: Example) -> dict[str, object]:
     params=CreateIssuance,
     needs=_needs,
     example=example,
+    statuses=(200, 201),
 )
 def issue(tx: Tx, params: CreateIssuance) -> Issuance:
     """Mint ssUSD to a wallet, against a verified deposit.
@@ -211,7 +212,7 @@ def issue(tx: Tx, params: CreateIssuance) -> Issuance:
     earlier = tx.find(Issuance, reference_id=params.reference_id)
     if earlier is not None:
         return _same_terms(earlier, recipient.address, params)
-    wallet.refuse_blocked(recipient)
+    wallet.refuse_blocked(recipient, param="recipient")
     spending.use(tx, params.amount, recipient.address, to="recipient")
     deposit = _deposit(tx, params)
     id_ = tx.new_id("iss")

@@ -17,6 +17,7 @@ from commerce.kernel.lifecycle import Lifecycle
 from commerce.kernel.money import Money
 from commerce.ledger.directory import Address
 from commerce.resource.noun import Noun, Part, Time, noun
+from commerce.resource.ref import Wallet
 
 NETWORK_FEE = Money(10_000, SSUSD)
 """0.01 ssUSD a transfer, whatever its amount."""
@@ -66,9 +67,9 @@ class Transfer(Noun, tag="stablecoin_transfer", frozen=True, kw_only=True):
     """What the recipient gets."""
     currency: str = SSUSD
     """Always `ssusd`."""
-    sender: str = msgspec.field(name="from")
+    sender: Wallet = msgspec.field(name="from")
     """The wallet that pays."""
-    recipient: str = msgspec.field(name="to")
+    recipient: Wallet = msgspec.field(name="to")
     """The wallet that is paid."""
     memo: str | None = None
     """Your words to the recipient, who reads them in the transaction."""

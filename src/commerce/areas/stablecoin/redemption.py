@@ -36,6 +36,7 @@ from commerce.resource.parameter import (
     require_cents,
     require_ssusd,
 )
+from commerce.resource.ref import Wallet
 
 AMOUNT_MIN = Money(UNIT[SSUSD], SSUSD)
 HELD_ACCOUNT_NUMBER = "000000000000"
@@ -75,7 +76,7 @@ class Redemption(Noun, tag="stablecoin_redemption", frozen=True, kw_only=True):
     """How much was burned."""
     currency: str = SSUSD
     """Always `ssusd`."""
-    sender: str
+    sender: Wallet
     """The wallet it was burned from."""
     reference_id: str
     """Your reference, unique among your redemptions."""
@@ -167,6 +168,7 @@ async def example(example: Example) -> dict[str, object]:
     params=CreateRedemption,
     needs=_needs,
     example=example,
+    statuses=(200, 201),
 )
 def redeem(tx: Tx, params: CreateRedemption) -> Redemption:
     """Burn ssUSD and owe its holder dollars; in test mode they are paid at once.
@@ -188,7 +190,7 @@ def redeem(tx: Tx, params: CreateRedemption) -> Redemption:
     earlier = tx.find(Redemption, reference_id=params.reference_id)
     if earlier is not None:
         return _same_terms(earlier, terms)
-    wallet.refuse_blocked(sender)
+    wallet.refuse_blocked(sender, param="sender")
     spending.use(tx, params.amount, None, to="destination")
     payer = wallet.available(sender)
     left = Money(tx.balance(payer), SSUSD)

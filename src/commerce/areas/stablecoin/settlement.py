@@ -93,7 +93,10 @@ async def failing_example(example: Example) -> dict[str, object]:
     example=example,
 )
 def process(tx: Tx, params: SettleRedemption) -> Redemption:
-    """Say that the dollars are on their way: its holder cannot cancel it any more."""
+    """Say that the dollars are on their way: its holder cannot cancel it any more.
+
+    In live mode only an account that operates the reserves may, for others than itself.
+    """
     owner, redemption = _operated(tx, params)
     return tx.advance(redemption, "process", account=owner)
 

@@ -64,7 +64,7 @@ unless there are `transfers`."""
     priority: Priority = "medium"
     """Kept and returned; it does not change the order."""
     scheduled_at: Moment | None = None
-    """When to make it, if not at once: a time to come. What it will cost is set aside now."""
+    """When to make it, if not at once: a time in the future. What it will cost is set aside now."""
     idempotency_key: str | None = None
     """The same as the Idempotency-Key header."""
     metadata: Metadata = {}
@@ -157,7 +157,7 @@ async def example(example: Example) -> dict[str, object]:
     also=BatchTransfer,
 )
 def transfer(tx: Tx, params: CreateTransfer) -> Transfer | BatchTransfer:
-    """Move ssUSD from one of your wallets to any wallet, at once or at a time to come.
+    """Move ssUSD from one of your wallets to any wallet, at once or later.
 
     With `transfers` it is a batch: all of them are made, or none, and a refusal names the row.
     Limits count when a transfer is asked for, also when it is scheduled, or cancelled later.
@@ -175,7 +175,7 @@ def transfer(tx: Tx, params: CreateTransfer) -> Transfer | BatchTransfer:
             raise ApiError("parameter_invalid", message, param=request.param(at, "to"))
     require_ssusd(params.currency)
     if params.scheduled_at is not None and params.scheduled_at <= tx.now:
-        message = "'scheduled_at' must be a time to come."
+        message = "'scheduled_at' must be in the future."
         raise ApiError("parameter_invalid", message, param="scheduled_at")
     _refuse_blocked(sender, recipients, request)
     amounts = [row.amount for row in request.rows]
@@ -195,10 +195,10 @@ def transfer(tx: Tx, params: CreateTransfer) -> Transfer | BatchTransfer:
 
 
 def _refuse_blocked(sender: Address, recipients: list[Address], request: Request) -> None:
-    wallet.refuse_blocked(sender)
+    wallet.refuse_blocked(sender, param="from")
     for at, recipient in enumerate(recipients):
         if recipient.blocked:
-            where = request.param(at, "to") if len(recipients) > 1 else None
+            where = request.param(at, "to")
             raise ApiError("sanctioned_party", f"'{recipient.address}' is blocked.", param=where)
 
 

@@ -47,11 +47,10 @@ def _is_of_other_mode(tx: Tx, wallet: Address) -> bool:
     return row is not None and Address.of(row).account is not None
 
 
-def refuse_blocked(*wallets: Address) -> None:
+def refuse_blocked(wallet: Address, *, param: str) -> None:
     """Refuse money from or to a blocked address; raises `sanctioned_party`."""
-    for wallet in wallets:
-        if wallet.blocked:
-            raise ApiError("sanctioned_party", f"'{wallet.address}' is blocked.")
+    if wallet.blocked:
+        raise ApiError("sanctioned_party", f"'{wallet.address}' is blocked.", param=param)
 
 
 def available(wallet: Address) -> LedgerAccount:

@@ -119,8 +119,10 @@ def _words(endpoint: Endpoint) -> tuple[str, str]:
     name = spec.name.replace("_", " ")
     about = " ".join((endpoint.noun.__doc__ or "").partition("\n\n")[0].split())
     if endpoint.kind == "retrieve":
-        return f"Retrieve one {name}.", about
-    return f"List {name} objects, newest first.", about
+        summary = f"Retrieve one {name}."
+    else:
+        summary = f"List {name} objects, newest first."
+    return summary, f"{summary}\n\n{about}"
 
 
 def _mark_alias(paths: dict[str, dict[str, Any]], endpoint: Endpoint, path: str) -> None:

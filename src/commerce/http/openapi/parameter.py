@@ -209,6 +209,8 @@ def _schema(spec: Spec, field: str) -> dict[str, Any]:
     bare, _ = _bare(spec.types[field])
     if get_origin(bare) is Literal:
         return {"enum": list(get_args(bare))}
+    if field in spec.choices:
+        return {"enum": list(spec.choices[field])}
     if bare is Money:
         return {"type": "string"}
     return {int: {"type": "integer"}, bool: {"type": "boolean"}}.get(bare, _TEXT)

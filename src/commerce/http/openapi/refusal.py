@@ -13,12 +13,13 @@ from commerce.engine.tx import Tx
 from commerce.kernel.errors import ERRORS
 from commerce.kernel.lifecycle import Lifecycle
 from commerce.kernel.money import Money
-from commerce.resource.noun import Spec, _bare
+from commerce.resource.noun import Spec, _bare, _marks
 from commerce.resource.operation import Operation
 from commerce.resource.parameter import Amount, Dollars, Id, Moment, decode
 from commerce.resource.reading import Reading
-from commerce.resource.ref import Ref
+from commerce.resource.ref import ADDRESS, Ref
 from commerce.resource.registry import Endpoint
+from commerce.resource.shelf import shelf_of
 
 _EVERY = (
     *("api_version_unknown", "parameter_invalid", "parameter_unknown"),
@@ -43,10 +44,8 @@ def codes(endpoint: Endpoint) -> dict[int, list[str]]:
     found = set(_EVERY)
     if endpoint.kind == "verb":
         found.update(_WRITE)
-    if endpoint.kind == "list":
-        found.add("cursor_invalid")
-        if endpoint.noun is not None and _filters_amounts(endpoint.noun.__noun__):
-            found |= {"amount_invalid", "amount_precision", "parameter_missing"}
+    if endpoint.kind == "list" and endpoint.noun is not None:
+        found |= _of_list(endpoint.noun.__noun__)
     if endpoint.operation is not None:
         found |= _of_operation(endpoint.operation)
     if endpoint.kind == "verb" and "{" in endpoint.path:
@@ -63,10 +62,27 @@ def codes(endpoint: Endpoint) -> dict[int, list[str]]:
     return dict(sorted(by_status.items()))
 
 
+def _of_list(spec: Spec) -> set[str]:
+    found = {"cursor_invalid"}
+    if _filters_amounts(spec):
+        found |= {"amount_invalid", "amount_precision", "parameter_missing"}
+    if _filters_addresses(spec):
+        found.add("invalid_recipient")
+    return found
+
+
 def _filters_amounts(spec: Spec) -> bool:
     """Whether a list can be asked for amounts, which are read in their currency."""
     fields = (spec.field_of[name] for name in spec.filters)
     return any(_bare(spec.types[field])[0] is Money for field in fields)
+
+
+def _filters_addresses(spec: Spec) -> bool:
+    """Whether a list can be asked for the address of a wallet, which is checked."""
+    fields = (spec.field_of[name] for name in spec.filters)
+    of_a_shelf = shelf_of(spec.cls)
+    named = of_a_shelf is not None and "address" in of_a_shelf.parameters
+    return named or any(ADDRESS in _marks(spec.types[field]) for field in fields)
 
 
 def _of_operation(operation: Operation) -> set[str]:

@@ -41,6 +41,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     "WWW-Authenticate": {"description": "`Bearer`.", "required": True, "schema": _LINE},
 }
 _EVERY = ("Request-Id", "StateSet-Version")
+UNAUTHORISED = 401
 _LIMITS = tuple(name for name in HEADERS if "RateLimit" in name)
 _BY_STATUS = {
     401: ("WWW-Authenticate",),
@@ -87,7 +88,7 @@ def headers(*names: str) -> dict[str, Any]:
 
 
 def _successes(endpoint: Endpoint) -> tuple[int, ...]:
-    return (200, 201) if endpoint.kind == "verb" and endpoint.method == "POST" else (200,)
+    return (200,) if endpoint.operation is None else endpoint.operation.statuses
 
 
 def _good(endpoint: Endpoint, status: int, example: Any) -> dict[str, Any]:
@@ -123,7 +124,10 @@ def _schema(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _refused(endpoint: Endpoint, status: int, its_codes: list[str]) -> dict[str, Any]:
-    own = ("Idempotent-Replayed",) if endpoint.kind == "verb" else ()
+    kept = endpoint.kind == "verb" and any(ERRORS[code].remembered for code in its_codes)
+    own = ("Idempotent-Replayed",) if kept else ()
+    # Who has no good key has no limits to be told of.
+    limits = () if status == UNAUTHORISED else _LIMITS
     schema = {
         "allOf": [
             {"$ref": REFERENCE.format(name="error")},
@@ -132,7 +136,7 @@ def _refused(endpoint: Endpoint, status: int, its_codes: list[str]) -> dict[str,
     }
     return {
         "description": f"{_NAMES[status]} Codes: {', '.join(f'`{code}`' for code in its_codes)}.",
-        "headers": headers(*_EVERY, *_BY_STATUS.get(status, ()), *own),
+        "headers": headers(*_EVERY, *_BY_STATUS.get(status, ()), *limits, *own),
         "content": {"application/json": {"schema": schema}},
         "x-codes": its_codes,
     }

@@ -14,6 +14,7 @@ from commerce.resource.noun import Noun, Spec
 from commerce.resource.operation import Operation
 from commerce.resource.parameter import Amount, Dollars, Moment
 
+NO_PAIRS = "Always empty: no request sets it here."
 REFERENCE = "#/components/schemas/{name}"
 _DECIMAL = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$", "examples": ["100.00"]}
 _NUMBER = {"type": "number", "exclusiveMinimum": 0, "maximum": 10**12}
@@ -56,11 +57,24 @@ def components(
     )
     for cls in dict.fromkeys([*shown, *taken]):
         _describe(schemas[cls.__name__], cls)
+    keeping = _keeping_pairs(operations)
     for cls in shown:
         if cls not in taken:
             _complete(schemas[cls.__name__], cls)
+            if issubclass(cls, Noun) and cls not in keeping:
+                schemas[cls.__name__]["properties"]["metadata"]["description"] = NO_PAIRS
             _expand(schemas[cls.__name__], cls, expander)
     return schemas
+
+
+def _keeping_pairs(operations: Sequence[Operation]) -> set[type[Any]]:
+    """The objects that keep a client's own pairs: some operation that gives one takes some."""
+    return {
+        returned
+        for operation in operations
+        if operation.run is not None and "metadata" in operation.params.__struct_encode_fields__
+        for returned in (operation.returns,)
+    }
 
 
 def with_parts(types: Iterable[type[Any]]) -> dict[type[Any], None]:

@@ -1,0 +1,1 @@
+"""What a connection is made of: the exchanges on it, and the door it came through."""
