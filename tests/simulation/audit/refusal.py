@@ -185,8 +185,9 @@ class Refusals:
         if found is not None:
             source = (asked.body or {}).get("source", {})
             key = ("stablecoin_reserve_deposit", asked.account, asked.livemode, found[1])
-            is_so = self._facts.things[key]["type"] == found[2]
-            return is_so and source["deposit"] == found[1] and source["type"] != found[2]
+            type_: str = self._facts.things[key]["type"]
+            named = (source["deposit"], source["type"])
+            return type_ == found[2] and named[0] == found[1] and named[1] != type_
         return "scheduled_at" in message and "scheduled_at" in (asked.body or {})
 
     def _recipient(self, asked: Asked, _: str) -> bool:
