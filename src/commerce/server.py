@@ -222,7 +222,7 @@ def _read_sandbox(path: Path) -> dict[str, str] | None:
 async def _is_known(app: App, sandbox: dict[str, str]) -> bool:
     hash_ = api_key.hash_of(str(sandbox["secret_key"]))
     known = await api_key.principal(app.reader, hash_)
-    return known is not None and known.revoked_at is None
+    return known is not None and known.status == "active"
 
 
 async def _make_sandbox(app: App) -> dict[str, str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from commerce.areas.identity import spending
-from commerce.areas.stablecoin import movement, scheduled, transaction, transfer, wallet
+from commerce.areas.identity import api_key, spending
+from commerce.areas.stablecoin import deposit, movement, scheduled, transaction, transfer, wallet
 from commerce.books import chart, stablecoin
 from commerce.engine import batch, engine, lane, money, tx
 from commerce.engine.answers import ANSWER
@@ -165,6 +165,31 @@ def a_redemption_is_owed_to_nobody(patch: pytest.MonkeyPatch) -> None:
         return stablecoin._booking("burned", "redeem", made, amount, posting, sender=sender)
 
     patch.setattr(stablecoin, "burned", burned)
+
+
+def test_dollars_have_no_end(patch: pytest.MonkeyPatch) -> None:
+    """Nobody counts the test dollars that an account makes."""
+    patch.setattr(deposit, "_use_test_dollars", lambda *_: None)
+
+
+def a_payment_is_verified_in_two_deposits(patch: pytest.MonkeyPatch) -> None:
+    """One payment to the bank stands behind more than it brought."""
+    patch.setattr(deposit, "_claim_payment", lambda *_: None)
+
+
+def addresses_of_the_other_mode_are_paid(patch: pytest.MonkeyPatch) -> None:
+    """An address that is somebody's in the other mode is taken for a stranger's."""
+    patch.setattr(wallet, "_is_of_other_mode", lambda *_: False)
+
+
+def an_expired_key_opens_by_a_slow_clock(patch: pytest.MonkeyPatch) -> None:
+    """What was written down of a key does not count, only the time that it is somewhere."""
+    refuse = api_key.refuse_dead
+
+    def by_time(status: str, *rest: Any) -> None:
+        refuse("active" if status == "expired" else status, *rest)
+
+    patch.setattr(api_key, "refuse_dead", by_time)
 
 
 # The engine
@@ -341,6 +366,10 @@ SEEDS: dict[Patch, int] = {
     a_key_is_not_metered: 0,
     blocked_wallets_are_paid: 4,
     a_redemption_is_owed_to_nobody: 0,
+    test_dollars_have_no_end: 3,
+    a_payment_is_verified_in_two_deposits: 72,
+    addresses_of_the_other_mode_are_paid: 58,
+    an_expired_key_opens_by_a_slow_clock: 58,
     an_overlay_is_lost: 0,
     a_refused_overlay_is_kept: 0,
     locks_are_taken_in_any_order: 1,

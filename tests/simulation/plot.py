@@ -15,8 +15,10 @@ LEVELS = (None, "basic", "verified", "premium")
 class _Plot:
     """Makes steps up."""
 
-    def __init__(self, rng: Random, accounts: int, processes: int) -> None:
+    def __init__(self, rng: Random, more: Random, accounts: int, processes: int) -> None:
         self.rng = rng
+        self.more = more
+        """What came into plots later is drawn from here: the seeds before it keep their stories."""
         self.accounts = accounts
         self.processes = processes
         self.steps: list[Step] = []
@@ -51,17 +53,22 @@ class _Plot:
         tail = f"{self.rng.randrange(10_000):04}" if self.rng.random() < 0.1 else ""
         return f"{cents // 100}.{cents % 100:02}{tail}"
 
+    def dollars(self, least: int, most: int) -> str:
+        """An amount of so many cents, as a bank has it; now and then, wrongly, of millionths."""
+        amount = self.money(least, most)
+        return amount if self.more.random() < 0.2 else amount[: amount.index(".") + 3]
+
     def amount(self) -> str:
         """What somebody wants to move: mostly little, now and then more than there is."""
         return self.money(*self.rng.choice(((1, 10), (1, 500), (50, 20_000), (100, 600_000))))
 
     def recipient(self, account: int) -> str | int:
-        """An account, now and then oneself, or a wallet that nobody here owns."""
+        """An account, now and then oneself, or a wallet that nobody here owns in this mode."""
         odds = self.rng.random()
         if odds < 0.03:
             return "stranger"
         if odds < 0.05:
-            return "nonsense"
+            return "elsewhere" if self.more.random() < 0.5 else "nonsense"
         other = self.rng.randrange(self.accounts)
         return other if other != account or odds < 0.08 else (other + 1) % self.accounts
 
@@ -73,7 +80,7 @@ def story(seed: int) -> Story:
     processes = rng.choice((1, 2, 2, 3))
     levels = tuple(rng.choice(LEVELS) for _ in range(accounts))
     lanes, weight_max = rng.choice((1, 1, 2)), rng.choice((30, 200, 512))
-    plot = _Plot(rng, accounts, processes)
+    plot = _Plot(rng, Random(f"{seed}, and more"), accounts, processes)
     _endow(plot)
     calm = rng.random() < 0.2
     for _ in range(rng.randint(6, 14)):
@@ -82,6 +89,8 @@ def story(seed: int) -> Story:
         for _ in range(rng.choice((1, 6, 16, 40))):
             _ask(plot)
         _pause(plot)
+    if plot.more.random() < 0.05:
+        _flood(plot)
     weather = rng.getrandbits(64)
     return Story(seed, levels, processes, lanes, weight_max, weather, tuple(plot.steps))
 
@@ -99,6 +108,15 @@ def _endow(plot: _Plot) -> None:
         plot.add("issue", to=account, amount=amount, **issuer)
         plot.add("issue", to=account, amount=amount, livemode=True, of=deposit.number, **issuer)
     plot.add("wait", process=0)
+
+
+def _flood(plot: _Plot) -> None:
+    """Have more test dollars made than may be made in a day."""
+    given: dict[str, Any] = {"account": ISSUER, "process": 0}
+    made = [plot.add("deposit", amount="100000000.00", **given) for _ in range(11)]
+    plot.add("wait", process=0)
+    for deposit in made:
+        plot.add("verify", of=deposit.number, **given)
 
 
 def _ask(plot: _Plot) -> None:
@@ -181,13 +199,16 @@ def _issue(plot: _Plot, livemode: bool) -> Step | None:
     if rng.random() < 0.1:
         given["reference"] = rng.randrange(3)
     of = None if deposit is None else deposit.number
+    if plot.more.random() < 0.1:
+        given["type"] = plot.more.choice(("bank_wire", "ach"))
     return plot.add("issue", account=account, livemode=livemode, of=of, **given)
 
 
 def _deposit(plot: _Plot, livemode: bool) -> Step:
-    return plot.add(
-        "deposit", account=ISSUER, livemode=livemode, amount=plot.money(10_000, 200_000)
-    )
+    given: dict[str, Any] = {"amount": plot.dollars(10_000, 200_000)}
+    if plot.more.random() < 0.6:
+        given["bank"] = plot.more.choice(("WIRE 1", "wire  1", "Wire1", "wire 2"))
+    return plot.add("deposit", account=ISSUER, livemode=livemode, **given)
 
 
 def _verify(plot: _Plot, livemode: bool) -> Step | None:
@@ -195,12 +216,18 @@ def _verify(plot: _Plot, livemode: bool) -> Step | None:
     if deposit is None:
         return None
     account = OPERATOR if plot.rng.random() < 0.9 else ISSUER
-    return plot.add("verify", account=account, livemode=livemode, of=deposit.number)
+    given = _unnamed(plot, livemode)
+    return plot.add("verify", account=account, livemode=livemode, of=deposit.number, **given)
+
+
+def _unnamed(plot: _Plot, livemode: bool) -> dict[str, Any]:
+    """Now and then an operator does not say whose it is."""
+    return {"unnamed": True} if livemode and plot.more.random() < 0.1 else {}
 
 
 def _redeem(plot: _Plot, livemode: bool) -> Step:
     rng = plot.rng
-    given: dict[str, Any] = {"amount": plot.money(*rng.choice(((50, 3000), (100, 300_000))))}
+    given: dict[str, Any] = {"amount": plot.dollars(*rng.choice(((50, 3000), (100, 300_000))))}
     if rng.random() < 0.5:
         given["held"] = True
     if rng.random() < 0.1:
@@ -214,7 +241,8 @@ def _settle(plot: _Plot, livemode: bool) -> Step | None:
         return None
     verb = plot.rng.choice(("process", "complete", "complete", "fail", "cancel"))
     account = redemption.account if verb == "cancel" else OPERATOR
-    return plot.add(verb, account=account, livemode=livemode, of=redemption.number)
+    given = {} if verb == "cancel" else _unnamed(plot, livemode)
+    return plot.add(verb, account=account, livemode=livemode, of=redemption.number, **given)
 
 
 def _key(plot: _Plot, livemode: bool) -> Step:

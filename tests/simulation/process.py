@@ -23,6 +23,7 @@ from commerce.http.auth import Authenticator, KeyRing
 from commerce.http.pipeline import Pipeline
 from commerce.http.request import Request
 from commerce.http.routes import Router
+from commerce.jobs.purge import Purge
 from commerce.jobs.queue import tasks_of
 from commerce.jobs.worker import Worker
 from commerce.kernel.errors import ApiError
@@ -81,6 +82,7 @@ class Process:
         means = Means(Directory(), lambda: now_ms() // 1000, ids.new, MASTER_KEY, DOCS_URL)
         self.engine = Engine(store, means, lanes=lanes, weight_max=weight_max)
         self.worker = Worker(self.engine, tasks_of(MODULES))
+        self.purge = Purge(store, means.now)
         self.pipeline = self._pipeline(means)
         self.engine.announce = self.pipeline.authenticator.told
         store.told.append(self.pipeline.authenticator.told)

@@ -46,6 +46,8 @@ _Found = tuple[str, str, dict[str, Any] | None] | None
 def _to(step: Step, world: World, to: str | int) -> str:
     if isinstance(to, int):
         return world.wallet(to, livemode=step.livemode)
+    if to == "elsewhere":
+        return world.wallet(step.account, livemode=not step.livemode)
     return STRANGER if to == "stranger" else NONSENSE
 
 
@@ -71,7 +73,7 @@ def _batch(step: Step, world: World) -> _Found:
 
 def _issue(step: Step, world: World) -> _Found:
     args = step.args
-    body = {
+    body: dict[str, Any] = {
         "recipient": _to(step, world, args["to"]),
         "amount": args["amount"],
         "reference_id": f"ref {args.get('reference', f'of step {step.number}')}",
@@ -81,11 +83,16 @@ def _issue(step: Step, world: World) -> _Found:
         if deposit is None:
             return None
         body["source"] = {"deposit": deposit}
+    if "type" in args:
+        body["source"] = {**body.get("source", {}), "type": args["type"]}
     return "POST", "/stablecoin/issue", body
 
 
 def _deposit(step: Step, _: World) -> _Found:
-    return "POST", "/stablecoin/reserves/deposits", {"amount": step.args["amount"]}
+    body = {"amount": step.args["amount"]}
+    if "bank" in step.args:
+        body["bank_reference"] = step.args["bank"]
+    return "POST", "/stablecoin/reserves/deposits", body
 
 
 def _redeem(step: Step, _: World) -> _Found:
@@ -107,6 +114,8 @@ def _of(path: str, *, whose: bool = False) -> Callable[[Step, World], _Found]:
         if id_ is None:
             return None
         body = {"account": world.owner(step.of)} if whose else None
+        if "unnamed" in step.args:
+            body = {}
         return "POST", path.format(id=id_), body
 
     return asked

@@ -67,6 +67,14 @@ class WatchedMemory(Memory):
         gone = [key for key in before if self.rows(table).at(table.key, key) is None]
         self.witness.forgotten(table, gone)
 
+    async def purge(self, table: Table, *, created_before: int, at_most: int) -> int:
+        """Delete what is old, and show what went."""
+        before = {table.key.of(row) for row in self.rows(table).all()}
+        purged = await super().purge(table, created_before=created_before, at_most=at_most)
+        gone = before - {table.key.of(row) for row in self.rows(table).all()}
+        self.witness.forgotten(table, sorted(gone))
+        return purged
+
 
 class WatchedSession(MemorySession):
     """A session whose locks are watched."""

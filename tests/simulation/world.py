@@ -47,6 +47,8 @@ class World:
         self.told: list[object] = []
         """What happened, for whoever reads it: each prints as a line."""
         self.operations = 0
+        self.purged = 0
+        """How many answers were deleted because they were too old."""
         self.accounts: list[str] = []
         self.clients: dict[int, Client] = {}
         self._loop = asyncio.get_running_loop()
@@ -266,6 +268,7 @@ class World:
         async def turn() -> None:
             with self.auditor.turning():
                 self.operations += await process.worker.turn()
+            self.purged += await process.purge.turn()
 
         self._background(process, turn)
 

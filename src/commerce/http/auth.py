@@ -21,7 +21,7 @@ class KeyRing(NamedTuple):
     well_formed: Callable[[str], bool]
     hash_of: Callable[[str], bytes]
     principal: Callable[[bytes], Awaitable[Principal | None]]
-    refuse_dead: Callable[[int | None, int | None, int], None]
+    refuse_dead: Callable[[str, int | None, int], None]
     need: Callable[[Needs, Caller], None]
     check: Callable[[Tx], None]
 
@@ -55,7 +55,7 @@ class Authenticator:
             principal = await self._look_up(hash_)
         if not hmac.compare_digest(principal.hash, hash_):
             raise _refused("api_key_invalid")
-        self.ring.refuse_dead(principal.revoked_at, principal.expires_at, self._now())
+        self.ring.refuse_dead(principal.status, principal.expires_at, self._now())
         if principal.livemode not in self._networks:
             mode = "live" if principal.livemode else "test"
             raise _refused("livemode_mismatch", f"This server takes no {mode} mode keys.")

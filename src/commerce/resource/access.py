@@ -51,7 +51,8 @@ class Principal(msgspec.Struct, frozen=True):
     key: str
     type: KeyType
     scopes: frozenset[str]
-    revoked_at: int | None
+    status: str
+    """`active`, `expired` or `revoked`, as it was written down: see `expires_at` as well."""
     expires_at: int | None
     hash: bytes
     meter: str | None = None

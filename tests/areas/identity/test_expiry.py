@@ -59,6 +59,20 @@ async def test_an_expired_key_says_so_at_once_and_is_listed_so_soon_after(
     assert await stage.rows("SELECT * FROM job") == []
 
 
+async def test_a_key_that_is_said_to_be_expired_opens_nothing_by_a_clock_that_is_behind(
+    stage: Stage, owner: Party
+) -> None:
+    key = await brief(stage, owner)
+    assert (await stage.ask("GET /account", key["secret"])).status == 200
+    stage.clock.advance(HOUR)
+    await stage.app.worker.turn()
+    stage.clock.advance(-60)
+    assert (await stage.get(f"/api_keys/{key['id']}", owner.key))["status"] == "expired"
+    for route, body in (("GET /account", None), (ROUTE, {"type": "secret"})):
+        reply = await stage.ask(route, key["secret"], body)
+        assert (reply.status, reply.error["code"]) == (401, "api_key_expired")
+
+
 async def test_a_revoked_key_stays_revoked_when_its_time_is_over(
     stage: Stage, owner: Party
 ) -> None:

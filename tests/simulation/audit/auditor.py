@@ -68,6 +68,7 @@ class Auditor(Witness):
             self.books.commit(rows)
             self._nouns.commit(rows)
             self._effects.commit(rows)
+            self._limits.arrive()
             self._limits.compare(rows.get("ledger_cap", ()))
             self.answers.commit(rows)
 
@@ -113,6 +114,9 @@ class Auditor(Witness):
         with self._looking():
             aside: dict[tuple[bool, str], int] = {}
             for (table, _, livemode, id_), row in self.facts.things.items():
+                if table == "api_key" and row["status"] == "active":
+                    until = row["expires_at"]
+                    agree(until is None or until > now, "{} expired and is active", id_)
                 if table == "stablecoin_transfer" and row["status"] == "scheduled":
                     agree(row["scheduled_at"] > now, "{} was to be made long ago", id_)
                     place = (livemode, row["sender"])

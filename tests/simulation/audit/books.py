@@ -15,6 +15,26 @@ GUARDED = re.compile(r"wallet:.*|reserves:unissued:.*|redemptions:payable")
 """What may not fall below zero, by the chart of accounts."""
 CASH = "reserves:cash"
 """The one account of the ssUSD book that is kept on the debit side."""
+_TYPES = {
+    "verified": "reserve",
+    "issued": "issue",
+    "transferred": "transfer",
+    "scheduled": "reserve",
+    "released": "reserve",
+    "burned": "redeem",
+    "completed": "settlement",
+    "failed": "redeem",
+    "cancelled": "redeem",
+}
+"""What a transaction of each booking is called to those who read it."""
+_LEAVES = {"transferred": "sender", "burned": "sender"}
+_COMES_TO = {
+    "issued": "recipient",
+    "transferred": "recipient",
+    "failed": "sender",
+    "cancelled": "sender",
+}
+"""What an object calls the wallet that each booking takes from, or brings to."""
 Account = tuple[str, bool, str, str]
 Legs = dict[tuple[str, str], int]
 
@@ -44,10 +64,12 @@ class Books:
         """The supply after each issuance of this commit."""
         self.paid: dict[str, Row] = {}
         """This commit's transactions that paid a wallet somebody owns, by id."""
+        self.arrived: list[Row] = []
+        """This commit's transactions by which dollars came into the reserves."""
 
     def commit(self, rows: dict[str, list[Row]]) -> None:
         """Book what was committed. Raises `Disagreement`."""
-        self.after, self.supplied, self.paid = {}, {}, {}
+        self.after, self.supplied, self.paid, self.arrived = {}, {}, {}, []
         entries: defaultdict[str, list[Row]] = defaultdict(list)
         for entry in rows.get("ledger_entry", ()):
             entries[entry["transaction"]].append(entry)
@@ -88,7 +110,9 @@ class Books:
         if thing is None:
             raise Disagreement(f"a transaction of {row['source']}, which is not there")
         amount = thing["amount"]
-        agree(row["amount"] == amount, "{}: {} is not its amount", row["source"], row["amount"])
+        cost = amount + FEE if booking in {"scheduled", "released"} else amount
+        agree(row["amount"] == cost, "{}: {} is not its amount", row["source"], row["amount"])
+        _told(row, thing)
         if booking == "verified":
             return _legs(("network", CASH), self._unissued(thing["id"]), amount)
         if booking == "issued":
@@ -169,9 +193,11 @@ class Books:
             table = "stablecoin_reserve_deposit"
             deposit = self._facts.things[table, row["account"], livemode, source]
             self.deposited[livemode, deposit["type"]] += row["amount"]
-        sender = row["sender"]
-        if sender is not None:
-            self.after[source, booking] = self._facts.available[livemode, sender].now()
+            self.arrived.append(row)
+        if source.startswith("tr_"):
+            transfer = self._facts.things["stablecoin_transfer", row["account"], livemode, source]
+            left = self._facts.available[livemode, transfer["sender"]].now()
+            self.after[source, booking] = left
         owner = self._facts.owners.get((livemode, row["recipient"]))
         agree(
             row["payee"] == owner, "{} of {}: paid {}, not {}", booking, source, row["payee"], owner
@@ -193,6 +219,16 @@ class Books:
     def set_aside(self) -> dict[tuple[bool, str], int]:
         """What is locked in each wallet."""
         return {place: amount for place, amount in self._set_aside.items() if amount}
+
+
+def _told(row: Row, thing: Row) -> None:
+    """See that a transaction is called what it is, and names the wallets that it changes."""
+    name, booking = f"{row['booking']} of {row['source']}", row["booking"]
+    agree(row["type"] == _TYPES.get(booking), "{}: of type '{}'", name, row["type"])
+    meant = tuple(
+        None if booking not in ends else thing[ends[booking]] for ends in (_LEAVES, _COMES_TO)
+    )
+    agree((row["sender"], row["recipient"]) == meant, "{}: not between {}", name, meant)
 
 
 def _legs(debit: tuple[str, str], credit: tuple[str, str], amount: int) -> Legs:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.simulation.audit.facts import (
+    CENT,
     MILLION,
     Asked,
     Disagreement,
@@ -32,6 +33,8 @@ class Effects:
         self.done: dict[str, dict[str, str]] = {}
         """What each request changed: the JSON of each object after it, by id."""
         self._references: dict[tuple[str, str, str, bool], str] = {}
+        self._payments: dict[tuple[str, bool, str], str] = {}
+        """The deposit that each payment to the bank was verified in, by its reference."""
 
     def commit(self, rows: dict[str, list[Row]]) -> None:
         """See what was done for whom. Raises `Disagreement`."""
@@ -51,6 +54,8 @@ class Effects:
         body = event["body"]
         if body["object"] == "api_key" and event["type"] == "api_key.created":
             self._limits.know(body, None)
+        if event["type"] == "api_key.expired":
+            self._expired(event, rows)
         if body["object"] in {"account", "api_key"}:
             return
         id_, status = body["id"], body["status"]
@@ -63,6 +68,15 @@ class Effects:
         ends = (body["from"], body["to"])
         blocked = self._facts.is_blocked(body["livemode"], ends, self._facts.turned())
         agree((status == "failed") in blocked, "{} is '{}', blocked: {}", id_, status, blocked)
+
+    @staticmethod
+    def _expired(event: Row, rows: dict[str, list[Row]]) -> None:
+        """A job has written down that a key's time is over, and changed nothing else."""
+        body, job = event["body"], f"{event['object_id']}:{event['body']['expires_at']}"
+        agree(body["expires_at"] <= event["created"], "{} expired before its time", body["id"])
+        ended = any(row["subject"] == job and row["due_at"] is None for row in rows.get("job", ()))
+        agree(ended, "{}: its job goes on", body["id"])
+        agree({**event["before"], "status": "expired"} == body, "{}: {}", body["id"], body)
 
     def _asked(self, id_: str, events: Events) -> None:
         asked = self.asks.get(id_)
@@ -91,6 +105,7 @@ class Effects:
             meant = (row["to"], millionths(row["amount"]), wallet)
             agree(found == meant, "{}: made {}, asked for {}", asked.id, found, meant)
             agree(row["to"] != wallet, "{} paid itself", asked.id)
+            self._here(asked, row["to"])
             agree(transfer["memo"] == row.get("memo"), "{}: {}", asked.id, transfer["memo"])
             agree(transfer["scheduled_at"] == at, "{}: for {}", asked.id, transfer["scheduled_at"])
             state = "confirmed" if at is None else "scheduled"
@@ -103,17 +118,26 @@ class Effects:
         if asked.api_key is not None:
             paid = [(row["to"], millionths(row["amount"])) for row in rows]
             self._limits.count_key(asked.account, asked.livemode, asked.api_key, paid, now)
-            self._alive(asked)
+            self._alive(asked, now)
         self._limits.count(asked.account, asked.livemode, amounts, now, asked.seq)
 
     def _free(self, asked: Asked, *addresses: str) -> None:
         blocked = self._facts.is_blocked(asked.livemode, addresses, asked.seq)
         agree(False in blocked, "{} moved money of or to a blocked wallet", asked.id)
 
-    def _alive(self, asked: Asked) -> None:
+    def _here(self, asked: Asked, address: str) -> None:
+        """Nobody is paid at an address that is somebody's in the other mode."""
+        other = self._facts.owners.get((not asked.livemode, address))
+        agree(other is None, "{} paid {}, which is of the other mode", asked.id, address)
+
+    def _alive(self, asked: Asked, now: int) -> None:
         assert asked.api_key is not None
         states = self._facts.states[asked.api_key].since(asked.seq)
-        agree("active" in states, "{} came with a revoked key", asked.id)
+        agree("active" in states, "{} came with a dead key", asked.id)
+        if self._limits.rolled.get(asked.api_key, asked.seq + 1) <= asked.seq:
+            key = ("api_key", asked.account, asked.livemode, asked.api_key)
+            until = self._facts.things[key]["expires_at"]
+            agree(until > now, "{} came with a key that expired at {}", asked.id, until)
 
     def _issue(self, asked: Asked, events: Events, _: str) -> None:
         body = asked.body or {}
@@ -131,6 +155,12 @@ class Effects:
             agree(made["source"]["deposit"] == named, "{}: from another deposit", asked.id)
             agree(self._facts.states[named].now() == "verified", "{} is not verified", named)
         agree(len(events) == (2 if named is None else 1), "{}: {} events", asked.id, len(events))
+        if named is None:
+            dollars = millionths(events[0]["body"]["amount"])
+            agree(dollars == -(-amount // CENT) * CENT, "{}: of {} dollars", asked.id, dollars)
+        type_ = body.get("source", {}).get("type", made["source"]["type"])
+        agree(made["source"]["type"] == type_, "{}: of another type than {}", asked.id, type_)
+        self._here(asked, made["recipient"])
         self._refer(asked, "issue", made)
         self._free(asked, made["recipient"])
 
@@ -148,14 +178,16 @@ class Effects:
     def _deposit(self, asked: Asked, events: Events, _: str) -> None:
         (event,) = events
         body = asked.body or {}
-        found = millionths(event["body"]["amount"])
-        agree(found == millionths(body["amount"]), "{}: {}", asked.id, event["body"])
+        found = (millionths(event["body"]["amount"]), event["body"]["bank_reference"])
+        meant = (millionths(body["amount"]), body.get("bank_reference"))
+        agree(found == meant, "{}: {}", asked.id, event["body"])
+        agree(found[0] % CENT == 0, "{}: a bank has no {}", asked.id, found[0])
         capable = "stablecoin_issuance" in self._facts.capabilities[asked.account]
         agree(capable, "{} may not pay in", asked.account)
 
     def _operated(self, asked: Asked, events: Events, of: str) -> None:
         (event,) = events
-        owner = (asked.body or {})["account"]
+        owner = (asked.body or {}).get("account", asked.account)
         agree((event["object_id"], event["account"]) == (of, owner), "{}: another's", asked.id)
         own = owner == asked.account
         operator = "reserves_operator" in self._facts.capabilities[asked.account]
@@ -164,6 +196,24 @@ class Effects:
         ends = {"verify": "verified", "process": "processing", "complete": "completed"}
         state = ends.get(verb(asked)[0], "failed")
         agree(event["body"]["status"] == state, "{} is {}", of, event["body"]["status"])
+        if state == "verified":
+            payment = self._payment(event["body"], owner)
+            taken = None if payment is None else self._payments.setdefault(payment, of)
+            agree(taken in {None, of}, "{}: its payment was verified in {}", of, taken)
+
+    def _payment(self, deposit: dict[str, Any], owner: str) -> tuple[str, bool, str] | None:
+        """What a deposit's payment is known by: live there is one bank, in test mode one each."""
+        reference = "".join((deposit["bank_reference"] or "").split()).lower()
+        livemode: bool = deposit["livemode"]
+        return ("network" if livemode else owner, livemode, reference) if reference else None
+
+    def paid_in(self, asked: Asked) -> str | None:
+        """The deposit that has the payment of the one that is to be verified."""
+        owner, of = (asked.body or {}).get("account", asked.account), verb(asked)[1]
+        table = "stablecoin_reserve_deposit"
+        deposit = self._facts.things[table, owner, asked.livemode, of]
+        payment = self._payment(deposit, owner)
+        return None if payment is None else self._payments.get(payment)
 
     def _redeem(self, asked: Asked, events: Events, _: str) -> None:
         body = asked.body or {}
@@ -173,6 +223,7 @@ class Effects:
         found = (millionths(made["amount"]), made["sender"], made["reference_id"])
         agree(found == (amount, wallet, body["reference_id"]), "{}: burned {}", asked.id, found)
         agree(amount >= MILLION, "{}: burned {}", asked.id, amount)
+        agree(amount % CENT == 0, "{}: a bank cannot pay {}", asked.id, amount)
         held = asked.livemode or not body["destination"]["account_number"].strip("0")
         state = "pending" if held else "completed"
         agree(last["status"] == state, "{}: {}", asked.id, last["status"])
@@ -185,12 +236,14 @@ class Effects:
         agree(found == (of, asked.account, "cancelled"), "{}: {}", asked.id, found)
 
     def _key(self, asked: Asked, events: Events, of: str) -> None:
-        made = events[-1]["body"]
+        made = events[0]["body"]
         follows = of if verb(asked)[0] == "roll" else None
         self._limits.know(made, follows)
         agree(made["secret"] is None, "{}: its secret stands in an event", made["id"])
         if follows is not None:
-            agree(events[0]["object_id"] == of, "{} changed {}", asked.id, events[0]["object_id"])
+            _, old = events
+            found = (old["object_id"], old["body"]["replaced_by"], old["before"]["replaced_by"])
+            agree(found == (of, made["id"], None), "{} changed {}", asked.id, found)
 
     def _other(self, asked: Asked, events: Events, of: str) -> None:
         for event in events:

@@ -11,6 +11,7 @@ Value = TypeVar("Value")
 Row = dict[str, Any]
 
 MILLION = 1_000_000
+CENT = 10_000
 FEE = 10_000
 """0.01 ssUSD a transfer, in millionths."""
 

@@ -15,6 +15,8 @@ LEVELS = {
 """The contract's limits in whole ssUSD: a transfer, a day, a month."""
 WINDOWS = ("per transfer", "a day", "a month")
 TRANSFER = "transfer"
+TEST_DOLLARS = "stablecoin:test_dollars"
+TEST_DOLLARS_DAILY_MAX = 1_000_000_000 * MILLION
 Meter = tuple[str, bool, str]
 
 
@@ -47,16 +49,16 @@ class Limits:
         """Each API key as it was made: its limits and recipients."""
         self.lines: dict[str, str] = {}
         """The first key in each key's line: on its meter they all count."""
-
-        self.rolled: set[str] = set()
-        """Keys that another one follows: they live on for a while."""
+        self.rolled: dict[str, int] = {}
+        """Keys that another one follows, and since which commit: they live on for a while."""
 
     def know(self, key: dict[str, Any], follows: str | None) -> None:
         """Know a new API key; one that follows another counts on its meter."""
         self.keys[key["id"]] = key
         self.lines[key["id"]] = key["id"] if follows is None else self.lines[follows]
         if follows is not None:
-            self.rolled.add(follows)
+            agree(follows not in self.rolled, "{} was rolled twice", follows)
+            self.rolled[follows] = self._facts.seq
 
     def meter(self, account: str, livemode: bool, key: str | None = None) -> Meter:
         """The meter of an account's transfers, or of an API key's."""
@@ -92,6 +94,14 @@ class Limits:
             for name, text in limits.items():
                 over = text is not None and moved[name] > millionths(text)
                 agree(not over, "{} moved {}, its {} limit is {}", key, moved[name], name, text)
+
+    def arrive(self) -> None:
+        """Count the test dollars that were made. Raises `Disagreement` where they are too many."""
+        for row in self._books.arrived:
+            if not row["livemode"]:
+                meter = (row["account"], False, TEST_DOLLARS)
+                made = self._count(meter, row["amount"], row["created"]).by_day
+                agree(made <= TEST_DOLLARS_DAILY_MAX, "{} made {} in a day", row["account"], made)
 
     def _count(self, meter: Meter, amount: int, now: int) -> Used:
         history = self.history(meter)

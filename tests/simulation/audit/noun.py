@@ -26,6 +26,13 @@ _MOVES: dict[str, set[tuple[str | None, str]]] = {
         ("scheduled", "cancelled"),
         ("scheduled", "failed"),
     },
+    "api_key": {
+        (None, "active"),
+        ("active", "active"),
+        ("active", "expired"),
+        ("active", "revoked"),
+        ("expired", "revoked"),
+    },
     "stablecoin_redemption": {
         (None, "pending"),
         ("pending", "processing"),
@@ -157,8 +164,8 @@ def _type(before: dict[str, Any], body: dict[str, Any]) -> str:
         return "stablecoin.redeemed"
     name = NOUNS[noun]
     if noun in {"account", "api_key"}:
-        revoked = status == "revoked" and before.get("status") == "active"
-        return f"{name}.{'revoked' if revoked else 'updated' if before else 'created'}"
+        ended = noun == "api_key" and before and status not in {"active", before["status"]}
+        return f"{name}.{status if ended else 'updated' if before else 'created'}"
     if noun == "stablecoin_reserve_deposit" and not before:
         return f"{name}.created"
     return f"{name}.{status}"

@@ -7,8 +7,23 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.simulation.audit.effect import Effects, verb
-from tests.simulation.audit.facts import FEE, MILLION, Asked, Facts, agree, millionths, utc_day
-from tests.simulation.audit.limit import LEVELS, WINDOWS, Limits
+from tests.simulation.audit.facts import (
+    CENT,
+    FEE,
+    MILLION,
+    Asked,
+    Facts,
+    agree,
+    millionths,
+    utc_day,
+)
+from tests.simulation.audit.limit import (
+    LEVELS,
+    TEST_DOLLARS,
+    TEST_DOLLARS_DAILY_MAX,
+    WINDOWS,
+    Limits,
+)
 
 AVAILABLE = re.compile(r".* more than the available (\d+\.\d+)\.")
 LIMIT = re.compile(
@@ -18,6 +33,10 @@ LIMIT = re.compile(
 KEY_LIMIT = re.compile(
     r"This key's limit of (\S+) ssUSD (.*) would be exceeded; (\S+) ssUSD is left\."
 )
+DOLLARS = re.compile(
+    r"An account makes at most 1000000000\.00 test dollars a day; (\d+\.\d+) is left\."
+)
+OTHER_TYPE = re.compile(r"(dep_\w+) is of the type '(\w+)'\.")
 SAMPLE = "stateset1qypqxpq9qcrsszg2pvxq6rs0zqg3yyc5lzv7xu"
 """The documentation's address, which test mode takes."""
 KEY_WINDOWS = {"per transaction": "per_transaction", "a day": "daily", "in all": "lifetime"}
@@ -63,6 +82,9 @@ class Refusals:
         return left in had and sum(amounts) + fees > left
 
     def _limit(self, asked: Asked, message: str) -> bool:
+        found = DOLLARS.fullmatch(message)
+        if found is not None:
+            return self._dollars(asked, millionths(found[1]))
         found = LIMIT.fullmatch(message)
         if found is None:
             return self._key_limit(asked, message)
@@ -78,6 +100,19 @@ class Refusals:
         return sum(amounts) > rest and rest in self._rests(
             asked, meter, ("", "by_day", "by_month")[at], millionths(most)
         )
+
+    def _dollars(self, asked: Asked, rest: int) -> bool:
+        """Whether an account has made so many test dollars that so much is left."""
+        name, of = verb(asked)
+        account = (asked.body or {}).get("account", asked.account)
+        if name == "verify":
+            table = "stablecoin_reserve_deposit"
+            amount = self._facts.things[table, account, False, of]["amount"]
+        else:
+            amount = -(-self._amounts(asked)[0] // CENT) * CENT
+        meter = (account, False, TEST_DOLLARS)
+        rests = self._rests(asked, meter, "by_day", TEST_DOLLARS_DAILY_MAX)
+        return not asked.livemode and amount > rest and rest in rests
 
     def _key_limit(self, asked: Asked, message: str) -> bool:
         if asked.api_key is None:
@@ -125,6 +160,8 @@ class Refusals:
         return "pending" in states or min(left) < self._amounts(asked)[0]
 
     def _reference(self, asked: Asked, _: str) -> bool:
+        if verb(asked)[0] == "verify":
+            return self._effects.paid_in(asked) not in {None, verb(asked)[1]}
         return self._effects.referred(asked) is not None
 
     def _state(self, asked: Asked, _: str) -> bool:
@@ -144,6 +181,13 @@ class Refusals:
         wallet = self._facts.wallets[asked.account, asked.livemode]
         if "itself" in message:
             return any(row["to"] == wallet for row in self._rows(asked))
+        found = OTHER_TYPE.fullmatch(message)
+        if found is not None:
+            source = (asked.body or {}).get("source", {})
+            key = ("stablecoin_reserve_deposit", asked.account, asked.livemode, found[1])
+            type_: str = self._facts.things[key]["type"]
+            named = (source["deposit"], source["type"])
+            return type_ == found[2] and named[0] == found[1] and named[1] != type_
         return "scheduled_at" in message and "scheduled_at" in (asked.body or {})
 
     def _recipient(self, asked: Asked, _: str) -> bool:
@@ -162,8 +206,16 @@ class Refusals:
         amount = self._amounts(asked)[0]
         return amount < (100 if verb(asked)[0] == "issue" else 1) * MILLION
 
+    def _precision(self, asked: Asked, _: str) -> bool:
+        return verb(asked)[0] in {"deposits", "redeem"} and self._amounts(asked)[0] % CENT != 0
+
+    def _missing(self, asked: Asked, _: str) -> bool:
+        operator = "reserves_operator" in self._facts.capabilities[asked.account]
+        operated = verb(asked)[0] in {"verify", "process", "complete", "fail"}
+        return operated and operator and asked.livemode and "account" not in (asked.body or {})
+
     def _permission(self, asked: Asked, _: str) -> bool:
-        owner = (asked.body or {}).get("account")
+        owner = (asked.body or {}).get("account", asked.account)
         operator = "reserves_operator" in self._facts.capabilities[asked.account]
         return (owner == asked.account and asked.livemode) or not operator
 
@@ -189,6 +241,8 @@ _REASONS: dict[str, Callable[[Refusals, Asked, str], bool]] = {
     "invalid_recipient": Refusals._recipient,
     "address_not_owned": Refusals._owned,
     "amount_invalid": Refusals._amount,
+    "amount_precision": Refusals._precision,
+    "parameter_missing": Refusals._missing,
     "insufficient_permissions": Refusals._permission,
     "unauthorized_issuer": Refusals._issuer,
     "api_key_revoked": Refusals._dead_key,

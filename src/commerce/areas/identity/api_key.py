@@ -111,7 +111,7 @@ HASH_AT = TABLE.names.index("hash")
 LIFE = Index(
     TABLE,
     ("account", "livemode", "id"),
-    select=("account", "livemode", "id", "expires_at", "revoked_at"),
+    select=("account", "livemode", "id", "expires_at", "status"),
 )
 """What says whether a key is alive, and no more: every verb reads it."""
 
@@ -201,11 +201,11 @@ def check_caller(tx: Tx) -> None:
     refuse_dead(row[4], row[3], tx.now)
 
 
-def refuse_dead(revoked_at: int | None, expires_at: int | None, now: int) -> None:
-    """Refuse a revoked or expired key. Raises `api_key_revoked`, `api_key_expired`."""
-    if revoked_at is not None:
+def refuse_dead(status: str, expires_at: int | None, now: int) -> None:
+    """Refuse a key that is revoked, or expired, if by its status alone. Raises 401 codes."""
+    if status == "revoked":
         raise ApiError("api_key_revoked", headers={"WWW-Authenticate": "Bearer"})
-    if expires_at is not None and expires_at <= now:
+    if status == "expired" or (expires_at is not None and expires_at <= now):
         raise ApiError("api_key_expired", headers={"WWW-Authenticate": "Bearer"})
 
 
@@ -222,7 +222,7 @@ async def principal(reader: Reader, hash_: bytes) -> Principal | None:
         key=key.id,
         type=key.type,
         scopes=widened(frozenset(key.scopes)),
-        revoked_at=key.revoked_at,
+        status=key.status,
         expires_at=key.expires_at,
         hash=row[HASH_AT],
         meter=key.meter,
