@@ -69,6 +69,7 @@ def slots(bank: Bank) -> int:
     return int(count)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_killed_backup_leaves_no_file_that_could_be_restored(
     bank: Bank, keyed: Path, form: str

@@ -135,7 +135,7 @@ async def see_all_is_there(server: Server, key: str, before: dict[str, Answer]) 
     assert done(commerce("verify", "--json", "--data-dir", server.data_dir))["ok"] is True
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ["physical", pytest.param("logical", marks=pytest.mark.slow)])
 async def test_all_that_was_answered_before_a_backup_began_is_in_it(
     data_dir: Path, serve: Serve, form: str
 ) -> None:

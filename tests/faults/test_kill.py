@@ -43,6 +43,7 @@ async def test_a_kill_at_any_step_of_engine_limiter_and_jobs_loses_and_doubles_n
     assert await asyncio.to_thread(server.stop) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["commit.during", "answer.before"] if LONG else ["answer.before"])
 async def test_an_answer_that_died_with_the_process_is_given_by_the_next_one(
     data_dir: Path, serve: Serve, database_url: str, faults: Faults, point: str
