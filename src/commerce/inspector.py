@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 
 from commerce.installation import ServerError, connected
@@ -58,7 +59,10 @@ class Inspector:
             await asyncio.sleep(LOOK_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
 
     def _is_due(self) -> bool:
-        last = verified.read(self._data_dir)
+        try:
+            last = verified.read(self._data_dir)
+        except msgspec.MsgspecError:
+            return True  # It says nothing of when.
         return last is None or last.finished + self._seconds <= time.time()
 
     async def turn(self) -> bool:

@@ -93,7 +93,7 @@ async def sound(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
             for _ in range(2):
                 await world.submit(world.transfer(alice, bob, "1.00"))
                 await sealer.turn()
-            await sealer._forget()
+            await sealer._hang_up()
         await world.store.close()
         yield url.partition("?")[0].rpartition("/")[2]
 

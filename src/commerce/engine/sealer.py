@@ -43,8 +43,6 @@ class Sealer:
         self._store = store
         self._now = now
         self._session: Session | None = None
-        self._last: dict[bool, Block | None] = {}
-        """The last block of each mode, as long as nobody else has closed another."""
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -54,20 +52,19 @@ class Sealer:
                 await self.turn()
             except (StoreUnavailable, CommitUnknown, Conflict) as error:
                 log.warning("sealing_waits", reason=str(error))
-                await self._forget()
+                await self._hang_up()
             except Exception:
                 log.exception("sealing_failed")
-                await self._forget()
+                await self._hang_up()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), TURN_SECONDS)
-        await self._forget()
+        await self._hang_up()
 
     def stop(self) -> None:
         """Finish the block that is being closed, and close no other."""
         self._stopping.set()
 
-    async def _forget(self) -> None:
-        self._last.clear()
+    async def _hang_up(self) -> None:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -80,11 +77,9 @@ class Sealer:
         session = self._session = self._session or await self._store.session()
         await session.begin()
         horizon = await session.horizon(LOCK)
-        if horizon is None:
-            self._last.clear()
-            await session.rollback()
-            return []
-        rows = [row for mode in self.modes if (row := await self._next(mode, horizon))]
+        rows = []
+        if horizon is not None:
+            rows = [row for mode in self.modes if (row := await self._next(mode, horizon))]
         if not rows:
             await session.rollback()
             return []
@@ -94,24 +89,22 @@ class Sealer:
             await session.rollback()
             raise
         await session.commit()
-        blocks = [Block.of(row) for row in rows]
-        self._last |= {block.livemode: block for block in blocks}
-        return blocks
+        return [Block.of(row) for row in rows]
 
     async def state(self, livemode: bool) -> Sealed:
         """How far a mode is sealed, by whichever process. Raises what the store raises."""
-        found = await self._store.page(last_block(livemode))
-        last = Block.of(found[0]) if found else None
+        last = await self._last(livemode)
         waiting = await self._store.page(first_unsealed(last, livemode))
         lag = max(0, self._now() - waiting[0][0]) if waiting else 0
         return Sealed(0 if last is None else last.height, lag)
 
+    async def _last(self, livemode: bool) -> Block | None:
+        found = await self._store.page(last_block(livemode))
+        return Block.of(found[0]) if found else None
+
     async def _next(self, livemode: bool, horizon: int) -> Row | None:
         """The row of a mode's next block, if there is anything to seal."""
-        if livemode not in self._last:
-            found = await self._store.page(last_block(livemode))
-            self._last[livemode] = Block.of(found[0]) if found else None
-        last = self._last[livemode]
+        last = await self._last(livemode)
         begin = 0 if last is None else last.until
         page = leaves(livemode, begin, horizon, BLOCK_TRANSACTIONS_MAX + 1)
         rows = await self._store.page(page)
