@@ -102,7 +102,7 @@ async def test_the_free_plan_is_exact_across_two_processes(stage: Stage, other: 
 async def test_at_twice_its_rate_a_plan_gets_its_bucket_and_its_rate(
     stage: Stage, plan: Plan
 ) -> None:
-    limits, seconds = PLANS[plan], float(os.environ.get("COMMERCE_TEST_RATE_SECONDS", "1"))
+    limits, seconds = PLANS[plan], float(os.environ.get("TEST_RATE_SECONDS", "1"))
     party = await stage.open_account(plan=plan)
     stores = [Database(stage.url, pool_size=2) for _ in range(2)]
     limiters = [Limiter(store, stage.app._limits) for store in stores]

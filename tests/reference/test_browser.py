@@ -9,7 +9,7 @@ import pytest
 from tests.browser import CHROMIUM, Browser, browsing
 from tests.process import Server
 
-REQUIRED = "COMMERCE_TEST_BROWSER" in os.environ
+REQUIRED = "TEST_BROWSER" in os.environ
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None and not REQUIRED, reason="there is no Chromium on this machine"
 )

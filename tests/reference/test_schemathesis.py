@@ -1,6 +1,6 @@
 """Schemathesis, let loose on the OpenAPI document and a running server, finds nothing.
 
-`COMMERCE_TEST_EXAMPLES` is how many requests it makes up for an operation; `make fuzz` raises it.
+`TEST_EXAMPLES` is how many requests it makes up for an operation; `make fuzz` raises it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EXCLUDED = {
     " (an address's checksum, one cursor of two, a key used before) the product decides",
 }
 PHASES = "examples,coverage,fuzzing"
-EXAMPLES = os.environ.get("COMMERCE_TEST_EXAMPLES", "8")
+EXAMPLES = os.environ.get("TEST_EXAMPLES", "8")
 SECONDS_MAX = 60 + 15 * int(EXAMPLES)
 
 
