@@ -55,7 +55,8 @@ class LoadResult(msgspec.Struct, frozen=True):
     cover requests in flight when the time was up, so that no stall is lost. `errors` counts
     everything but a 201 from the first request on, warm-up included, by status or by what went
     wrong with the connection; `samples` keeps the first bodies of each. `cpu_seconds` is the
-    loader's own, within `seconds`.
+    loader's own, within `seconds`. `fairness` is what the connection that was served worst got
+    done over what the one that was served best did.
     """
 
     count: int
@@ -68,6 +69,7 @@ class LoadResult(msgspec.Struct, frozen=True):
     errors: dict[str, int]
     samples: dict[str, list[str]]
     cpu_seconds: float
+    fairness: float
 
 
 def percentile(ordered: list[float], fraction: float) -> float:
@@ -150,6 +152,7 @@ class Load:
         self.in_flight = 0
         self.stopping = False
         self.drained = asyncio.Event()
+        self.connections: set[Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, connections: int, warmup_seconds: float, seconds: float) -> LoadResult:
@@ -162,14 +165,18 @@ class Load:
             self.connect()
         await asyncio.sleep(warmup_seconds)
         del self.latencies_seconds[:]
+        for each in self.connections:
+            each.count = 0
         sys.stderr.write("measuring\n")
         sys.stderr.flush()
         began, cpu_began = time.perf_counter(), time.process_time()
         await asyncio.sleep(seconds)
         count = len(self.latencies_seconds) * self.rows
+        counts = [each.count for each in self.connections]
         elapsed, cpu = time.perf_counter() - began, time.process_time() - cpu_began
         await self.drain()
-        return self.result(count, elapsed, cpu)
+        fairness = min(counts) / max(counts) if any(counts) else 0.0
+        return self.result(count, elapsed, cpu, fairness)
 
     async def drain(self) -> None:
         """Stop sending and wait for what is in flight; what is never answered is an error."""
@@ -184,7 +191,7 @@ class Load:
         except TimeoutError:
             self.errors["unanswered"] += self.in_flight
 
-    def result(self, count: int, seconds: float, cpu_seconds: float) -> LoadResult:
+    def result(self, count: int, seconds: float, cpu_seconds: float, fairness: float) -> LoadResult:
         """Sum up, with percentiles taken from every single latency."""
         ordered_ms = sorted(latency * 1000 for latency in self.latencies_seconds)
         return LoadResult(
@@ -198,6 +205,7 @@ class Load:
             errors=dict(self.errors),
             samples=dict(self.samples),
             cpu_seconds=round(cpu_seconds, 3),
+            fairness=round(fairness, 3),
         )
 
     def connect(self, delay_seconds: float = 0.0) -> None:
@@ -238,10 +246,12 @@ class Connection(asyncio.Protocol):
         self.load = load
         self.received = b""
         self.waiting = False
+        self.count = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the first request."""
         self.transport = cast("asyncio.Transport", transport)
+        self.load.connections.add(self)
         self.send()
 
     def send(self) -> None:
@@ -281,6 +291,7 @@ class Connection(asyncio.Protocol):
         status = answer[9:12]
         if status == b"201":
             load.latencies_seconds.append(time.perf_counter() - self.sent_at)
+            self.count += 1
         else:
             load.failed(status.decode(errors="replace"), answer[body_begins:])
         self.waiting = False
@@ -289,6 +300,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Open another connection in place of one that the server ended."""
+        self.load.connections.discard(self)
         if self.waiting:
             self.load.failed("connection_lost", str(exc or "closed by the server").encode())
             self.load.landed()

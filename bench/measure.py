@@ -136,7 +136,9 @@ def postmaster_pid(data_dir: Path) -> int | None:
 
 
 @contextmanager
-def serving(data_dir: Path, environment: dict[str, str] | None = None) -> Iterator[Server]:
+def serving(
+    data_dir: Path, environment: dict[str, str] | None = None, *, workers: int = 1
+) -> Iterator[Server]:
     """Run `commerce serve` on `data_dir` with default settings plus `environment`.
 
     Gives the server once it is ready. Stops it and its PostgreSQL afterwards, whatever happens.
@@ -144,6 +146,7 @@ def serving(data_dir: Path, environment: dict[str, str] | None = None) -> Iterat
     """
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("COMMERCE_")}
     command = [sys.executable, "-m", "commerce", "serve", "--port", "0"]
+    command += ["--workers", str(workers)]
     log_path = data_dir.with_suffix(".log")
     with log_path.open("ab") as log:
         process = subprocess.Popen(
