@@ -133,6 +133,21 @@ class Load:
         begin = len(self.answers)
         await asyncio.to_thread(wait_until, lambda: len(self.answers) >= begin + count)
 
+    async def ask_once(self, asked: Asked) -> tuple[Answer, float]:
+        """One more transfer: how it was first answered and after how many seconds.
+
+        It belongs to the load, so it is asked for again until there is an answer that stands.
+        """
+        self.asked.append(asked)
+        caller = self._caller()
+        caller.key = asked.sender.key
+        begin = time.monotonic()
+        first = await caller.ask(TRANSFER, asked.body, Idempotency_Key=asked.key)
+        seconds = time.monotonic() - begin
+        await self._settle(caller, asked)
+        await caller.close()
+        return first, seconds
+
     async def _run(self, number: int) -> None:
         dice = random.Random(number)  # noqa: S311 - the same load every time
         callers = [self._caller(), self._caller()]

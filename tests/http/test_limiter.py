@@ -243,6 +243,33 @@ async def test_without_a_store_nobody_is_let_through_and_everyone_afterwards() -
     assert await outcome(limiter) == TAKEN
 
 
+@pytest.mark.parametrize(("seconds", "asked"), [(-1.0, 1), (5.0, 2)])
+async def test_who_stands_in_line_behind_an_ask_in_vain_is_told_so_too(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, asked: int
+) -> None:
+    """Each who took the place would wait as long again; what failed at once is asked again."""
+    monkeypatch.setattr(account_limit, "IN_VAIN_SECONDS", seconds)
+    memory, go, steps = Memory(), asyncio.Event(), list[str]()
+
+    async def interrupt(step: str) -> None:
+        steps.append(step)
+        await go.wait()
+        raise StoreUnavailable
+
+    memory.interrupt = interrupt
+    limiter = limiter_of(memory, PLANS["growth"])
+    tasks = []
+    for account in ("acct_1", "acct_1", "acct_2"):
+        tasks.append(asyncio.create_task(outcome(limiter, account)))
+        await asyncio.sleep(0.01)
+    go.set()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(error) for error in found] == [StoreUnavailable] * 3
+    assert steps == ["take"] * asked
+    memory.interrupt = None
+    assert await outcome(limiter) == TAKEN
+
+
 async def test_whoever_goes_while_waiting_takes_no_token_along() -> None:
     memory = stopped(Memory())
     limiter = limiter_of(memory, Limits(1, 2, 2))

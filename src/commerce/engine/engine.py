@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from commerce.store.session import Store
 
 WAIT_SECONDS = 5.0
-"""How long a second request with a key waits for the first one's answer."""
+"""How long a second request with a key waits for the answer of those who came before it."""
 
 QUEUE_SECONDS_MAX = 5.0
 """How long a command may wait for its batch to begin: a store that stands still holds up all."""
@@ -119,8 +119,9 @@ class Engine:
         if key is None:
             self._enqueue(work)
             return await future
+        until = asyncio.get_running_loop().time() + WAIT_SECONDS
         while (flight := self._flights.get(key)) is not None:
-            await self._wait(flight)
+            await self._wait(flight, until)
             recalled = (await self.recall([work])).get(key)
             if isinstance(recalled, ApiError):
                 raise recalled
@@ -167,8 +168,9 @@ class Engine:
             self._queue.popleft().fail(unavailable())
         self._sweeping = loop.call_later(SWEEP_SECONDS, self._sweep) if self._queue else None
 
-    async def _wait(self, flight: asyncio.Future[Answer]) -> None:
-        await asyncio.wait([flight], timeout=WAIT_SECONDS)
+    async def _wait(self, flight: asyncio.Future[Answer], until: float) -> None:
+        left = until - asyncio.get_running_loop().time()
+        await asyncio.wait([flight], timeout=max(0.0, left))
         if not flight.done():
             raise ApiError("idempotency_key_in_use", headers={"Retry-After": "1"})
         await asyncio.sleep(0)

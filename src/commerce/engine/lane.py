@@ -34,6 +34,14 @@ CONFLICTS_MAX = 3
 RESTARTS_MAX = 64
 OUTCOME_TRIES = 40
 OUTCOME_PAUSE_SECONDS = 0.25
+OUTCOME_SECONDS_MAX = 10.0
+"""How long is asked what became of a COMMIT, however long each answer takes to fail."""
+ALONE_SECONDS_MAX = 10.0
+"""How old a command may be to be tried alone when its batch could not be kept.
+
+Each may wait for a lock that somebody else holds, so that the last would wait as often as there
+are others before it.
+"""
 
 log = structlog.get_logger("commerce.engine")
 
@@ -57,9 +65,9 @@ class Lane:
             await self._complete(works)
         except (StoreUnavailable, CommitUnknown) as error:
             log.warning("store_unavailable", reason=str(error), commands=len(works))
-            await self.close()
             for work in works:
                 work.fail(unavailable())
+            await self.close()
         except Exception as error:  # noqa: BLE001 - whatever it is, everyone gets an answer
             if len(works) == 1:
                 await self._give_up(works[0], error)
@@ -68,7 +76,13 @@ class Lane:
             self._engine.tally.singles += 1
             for work in works:
                 if not work.answer.done():
-                    await self.serve([work])
+                    await self._serve_alone(work)
+
+    async def _serve_alone(self, work: Work) -> None:
+        if work.since < asyncio.get_running_loop().time() - ALONE_SECONDS_MAX:
+            work.fail(unavailable())
+        else:
+            await self.serve([work])
 
     async def _give_up(self, work: Work, error: Exception) -> None:
         key = work.answer_key
@@ -175,6 +189,8 @@ class Lane:
     async def _was_kept(self, xid: int, written: Writing) -> bool:
         """Ask what became of a lost COMMIT. Raises `CommitUnknown` while nobody can say."""
         await self.close()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + OUTCOME_SECONDS_MAX
         for _ in range(OUTCOME_TRIES):
             try:
                 outcome = await self._engine.store.outcome(xid)
@@ -187,6 +203,8 @@ class Lane:
             if outcome in ("committed", "aborted"):
                 log.warning("commit_recovered", xid=xid, outcome=outcome)
                 return outcome == "committed"
+            if loop.time() > until:
+                break
             await asyncio.sleep(OUTCOME_PAUSE_SECONDS)
         raise CommitUnknown(f"transaction {xid}")
 

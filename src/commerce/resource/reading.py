@@ -10,7 +10,7 @@ from commerce.engine.caller import Caller
 from commerce.engine.condition import state_of
 from commerce.engine.overlay import Held, Kind
 from commerce.engine.tx import kind_of, missing
-from commerce.store.session import Store
+from commerce.store.session import IN_VAIN_SECONDS, Store
 from commerce.store.table import Filter, Index, Key, Page, Row, Sum
 
 Thing = TypeVar("Thing")
@@ -47,10 +47,14 @@ class Reader:
             self._running[index] -= 1
 
     async def _query(self, index: Index, waiting: dict[Key, asyncio.Future[Row | None]]) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             rows = {index.of(row): row for row in await self.store.find(index, list(waiting))}
         except Exception as error:  # noqa: BLE001 - it is everyone's error who waits
-            for future in waiting.values():
+            in_vain = loop.time() - began > IN_VAIN_SECONDS
+            line = self._waiting.pop(index, {}) if in_vain else {}
+            for future in (*waiting.values(), *line.values()):
                 future.set_exception(error)
                 future.exception()
             return

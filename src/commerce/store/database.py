@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_SECONDS = 5.0
 COMMAND_TIMEOUT_SECONDS = 30.0
 READ_SECONDS_MAX = 5.0
-"""How long a connection may take over what a reader asks, before it is hung up on."""
+"""How long a reader waits for a connection and for what it says, in all."""
+BEGIN_SECONDS_MAX = 5.0
+"""How long a lane waits for a line, or for the beginning of a transaction: nothing is done yet."""
 READY_SECONDS_MAX = 2.0
 HELD_LOOKS = 5
 HELD_PAUSE_SECONDS = 0.005
@@ -123,7 +125,7 @@ class DatabaseSession:
     async def begin(self) -> None:
         """Begin a transaction."""
         with self._step():
-            await self._connection.execute("BEGIN")
+            await self._connection.execute("BEGIN", timeout=BEGIN_SECONDS_MAX)
 
     async def find(self, index: Index, keys: Sequence[Key]) -> list[Row]:
         """Rows by their keys, unlocked."""
@@ -219,30 +221,27 @@ class Database:
         """Open a session on a connection of its own and claim the lowest free lane number."""
         with _translated():
             connection = await self._connect()
-            lane = 0
-            while not await connection.fetchval(
-                "SELECT pg_try_advisory_lock($1, $2)", LANE_LOCK, lane
-            ):
-                lane += 1
-            epoch = await connection.fetchval("SELECT current_ledger_epoch()")
-            return DatabaseSession(connection, lane, await Layout.read(connection), epoch)
+            try:
+                async with asyncio.timeout(BEGIN_SECONDS_MAX):
+                    return await self._claimed(connection)
+            except BaseException:
+                connection.terminate()
+                raise
+
+    @staticmethod
+    async def _claimed(connection: Connection) -> DatabaseSession:
+        lane = 0
+        while not await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", LANE_LOCK, lane):
+            lane += 1
+        epoch = await connection.fetchval("SELECT current_ledger_epoch()")
+        return DatabaseSession(connection, lane, await Layout.read(connection), epoch)
 
     @asynccontextmanager
     async def _lent(self, seconds: float = READ_SECONDS_MAX) -> AsyncIterator[Connection]:
-        """A connection of the pool, hung up on if it takes longer than this.
-
-        To time out the query alone would be no use: the pool takes no connection back before the
-        server has heard that it is to give up, and one that stands still never does.
-        """
-        with _translated(), self._use:
-            pool = self._pool or await self._pooled()
-            async with pool.acquire(timeout=seconds) as lent:
-                connection = cast("Connection", lent)
-                hang_up = asyncio.get_running_loop().call_later(seconds, connection.terminate)
-                try:
-                    yield connection
-                finally:
-                    hang_up.cancel()
+        """A connection of the pool; waiting for it and using it may take so long in all."""
+        with _translated():
+            async with self._use.lent(self._pool or await self._pooled(), seconds) as connection:
+                yield connection
 
     async def _fetch(self, statement: str, values: Sequence[Any]) -> list[Row]:
         async with self._lent() as connection:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, cast
+
 from commerce.meter.meters import Meters
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    Connection = asyncpg.Connection[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
 
 
 class PoolUse:
@@ -20,6 +31,24 @@ class PoolUse:
         self._waits = meters.counter(
             "commerce_pool_waits_total", "Reading queries that found every connection in use."
         )
+
+    @asynccontextmanager
+    async def lent(self, pool: Pool, seconds: float) -> AsyncIterator[Connection]:
+        """A connection of the pool, hung up on if waiting for it and using it takes longer.
+
+        To time out the query alone would be no use: the pool takes no connection back before the
+        server has heard that it is to give up, and one that stands still never does.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        with self:
+            async with pool.acquire(timeout=seconds) as lent:
+                connection = cast("Connection", lent)
+                hang_up = loop.call_at(until, connection.terminate)
+                try:
+                    yield connection
+                finally:
+                    hang_up.cancel()
 
     def __enter__(self) -> None:
         self._running += 1

@@ -11,6 +11,10 @@ from commerce.store.table import Index, Key, Page, Row, Sum, Table, Wanted, Writ
 
 EPOCH_SHIFT = 48
 """A mark is an epoch and, in this many bits, a transaction id of that epoch."""
+IN_VAIN_SECONDS = 1.0
+"""Who stands in line behind somebody who waited for the store this long, in vain, is told so too:
+each who took the place would wait as long again.
+"""
 
 
 def mark_of(epoch: int, xid: int) -> int:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from commerce.http.request import Request
 from commerce.kernel.errors import ApiError
 from commerce.store.rate import DAY, NANOSECONDS, Ask, Grant
-from commerce.store.session import Store
+from commerce.store.session import IN_VAIN_SECONDS, Store
 
 LEASED_FROM = 100
 """Requests a second from which on tokens are leased ahead."""
@@ -342,6 +342,9 @@ class Limiter:
         except Exception as error:  # noqa: BLE001 - it is everyone's error who waits
             for _, _, waiting in asks:
                 _fail(waiting, error)
+            if time.monotonic_ns() > sent + IN_VAIN_SECONDS * NANOSECONDS:
+                for bucket in self._asking.values():
+                    _fail(bucket.waiting, error)
             return
         for bucket, ask, waiting in asks:
             bucket.deal(ask, grants[bucket.name], sent, waiting)
