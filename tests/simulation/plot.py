@@ -15,10 +15,14 @@ LEVELS = (None, "basic", "verified", "premium")
 class _Plot:
     """Makes steps up."""
 
-    def __init__(self, rng: Random, more: Random, accounts: int, processes: int) -> None:
+    def __init__(self, seed: int, rng: Random, accounts: int, processes: int) -> None:
         self.rng = rng
-        self.more = more
-        """What came into plots later is drawn from here: the seeds before it keep their stories."""
+        # What came into plots later is drawn from others, so that seeds keep what they had.
+        self.more = Random(f"{seed}, and more")
+        self.blocks = Random(f"{seed}, and blocks")
+        """Where blocks are closed, and what goes wrong there."""
+        self.acting = Random(f"{seed}, and acting")
+        """Who acts on behalf of whom."""
         self.accounts = accounts
         self.processes = processes
         self.steps: list[Step] = []
@@ -80,7 +84,7 @@ def story(seed: int) -> Story:
     processes = rng.choice((1, 2, 2, 3))
     levels = tuple(rng.choice(LEVELS) for _ in range(accounts))
     lanes, weight_max = rng.choice((1, 1, 2)), rng.choice((30, 200, 512))
-    plot = _Plot(rng, Random(f"{seed}, and more"), accounts, processes)
+    plot = _Plot(seed, rng, accounts, processes)
     _endow(plot)
     calm = rng.random() < 0.2
     for _ in range(rng.randint(6, 14)):
@@ -88,6 +92,8 @@ def story(seed: int) -> Story:
             _trouble(plot)
         for _ in range(rng.choice((1, 6, 16, 40))):
             _ask(plot)
+            if plot.blocks.random() < 0.1:
+                _seal(plot, calm=calm)
         _pause(plot)
     if plot.more.random() < 0.05:
         _flood(plot)
@@ -367,6 +373,29 @@ def _trouble(plot: _Plot) -> None:
         plot.add("jump", process=0, seconds=rng.choice(_JUMPS))
     if rng.random() < 0.05:
         plot.add("skew", seconds=rng.choice((-20, -3, 0, 3, 20)))
+
+
+SEALING: tuple[tuple[str, str], ...] = (
+    *(("horizon", what) for what in ("lost", "dies", "stalls")),
+    *((at, what) for at in ("write", "commit", "committed") for what in ("lost", "dies")),
+    ("commit", "stalls"),
+    ("write", "conflict"),
+)
+"""What may go wrong where a block is closed, and before which step of the store."""
+
+
+def _seal(plot: _Plot, *, calm: bool) -> None:
+    """Have one process close blocks, now and then another one as well, or none to the end."""
+    rng = plot.blocks
+    for _ in range(rng.choice((1, 1, 1, 2))):
+        process = rng.randrange(plot.processes)
+        if not calm and rng.random() < 0.25:
+            where, what = rng.choice(SEALING)
+            given: dict[str, Any] = {"at": where, "what": what, "nth": rng.choice((1, 1, 2))}
+            if what == "stalls":
+                given["seconds"] = rng.choice((0.01, 1, 7))
+            plot.add("fault", process=process, **given)
+        plot.add("seal", process=process)
 
 
 _JUMPS = (-30, -2, 5, 60, 3700, 86_400, 90_000, -3600, -86_400, 40 * 86_400)

@@ -17,6 +17,7 @@ from commerce.engine.caller import Caller
 from commerce.engine.command import Command
 from commerce.engine.engine import Engine
 from commerce.engine.overlay import Directory
+from commerce.engine.sealer import Sealer
 from commerce.engine.tx import Means, Tx
 from commerce.http.acting import Connections
 from commerce.http.auth import Authenticator, KeyRing
@@ -83,6 +84,9 @@ class Process:
         self.engine = Engine(store, means, lanes=lanes, weight_max=weight_max)
         self.worker = Worker(self.engine, tasks_of(MODULES))
         self.purge = Purge(store, means.now)
+        self.sealer = Sealer(store, means.now, [False, True])
+        self.sealing = asyncio.Lock()
+        """A sealer closes one block after the other."""
         self.pipeline = self._pipeline(means)
         self.engine.announce = self.pipeline.authenticator.told
         store.told.append(self.pipeline.authenticator.told)
@@ -180,6 +184,7 @@ class Process:
         """End in good order."""
         self._store.told.remove(self.pipeline.authenticator.told)
         await self.engine.close()
+        await self.sealer._hang_up()
 
 
 async def _nobody() -> dict[str, Any]:

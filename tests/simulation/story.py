@@ -26,7 +26,7 @@ class Step(NamedTuple):
         return "  ".join(words)
 
 
-WORLDLY = frozenset({"wait", "pass", "jump", "skew", "crash", "fault", "work"})
+WORLDLY = frozenset({"wait", "pass", "jump", "skew", "crash", "fault", "work", "seal"})
 """Steps that nobody asks for."""
 
 

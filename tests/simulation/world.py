@@ -49,6 +49,8 @@ class World:
         self.operations = 0
         self.purged = 0
         """How many answers were deleted because they were too old."""
+        self.sealed = 0
+        """How many blocks were closed."""
         self.accounts: list[str] = []
         self.clients: dict[int, Client] = {}
         self._loop = asyncio.get_running_loop()
@@ -224,6 +226,8 @@ class World:
             self.crash(process)
         elif step.kind == "fault":
             process.faults.append(Fault(**args))
+        elif step.kind == "seal":
+            self._background(process, lambda: self._seal(process))
         else:
             self._work(process)
 
@@ -272,6 +276,15 @@ class World:
 
         self._background(process, turn)
 
+    async def _seal(self, process: Process) -> None:
+        """Let a process close what blocks it can, as its sealer does again and again."""
+        sealer = process.sealer
+        async with process.sealing:
+            try:
+                self.sealed += len(await sealer.turn())
+            except (StoreUnavailable, CommitUnknown, Conflict):
+                await sealer._hang_up()
+
     def _background(self, process: Process, doing: Callable[[], Awaitable[None]]) -> None:
         async def done() -> None:
             with suppress(ApiError, StoreUnavailable):
@@ -302,6 +315,7 @@ class World:
         await self._ask_again()
         await asyncio.sleep(7300)
         await self._finish_jobs()
+        await self._seal(self.processes[0])
         for process in self.processes:
             await process.close()
         if not self.auditor.findings:
