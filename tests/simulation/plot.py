@@ -23,6 +23,9 @@ class _Plot:
         """Where blocks are closed, and what goes wrong there."""
         self.acting = Random(f"{seed}, and acting")
         """Who acts on behalf of whom."""
+        parents = range(OPERATOR, accounts)
+        self.parents = tuple(self.acting.choices(parents, k=self.acting.choice((0, 1, 2, 3))))
+        """To which account each connected one is connected."""
         self.accounts = accounts
         self.processes = processes
         self.steps: list[Step] = []
@@ -32,6 +35,8 @@ class _Plot:
         """Add a step at the end."""
         account = given.pop("account", 0)
         livemode = given.pop("livemode", False)
+        if kind in ACTED and self.parents:
+            account = self._connect(account, given)
         process = given.pop("process", None)
         if process is None:
             process = self.rng.randrange(self.processes)
@@ -39,6 +44,24 @@ class _Plot:
         self.steps.append(step)
         self.made.setdefault((kind, livemode), []).append(step)
         return step
+
+    def _connect(self, account: int, given: dict[str, Any]) -> int:
+        """Now and then have it done on behalf of a connected account, or to one; gives for whom.
+
+        A key acts for those that are connected to its account; now and then somebody tries to act
+        for others.
+        """
+        rng, children = self.acting, range(self.accounts, self.accounts + len(self.parents))
+        if "to" in given and rng.random() < 0.1:
+            given["to"] = rng.choice(children)
+        if rng.random() < 0.75:
+            return account
+        if "with_key" not in given:
+            if rng.random() < 0.1:
+                given["by"] = rng.randrange(self.accounts)
+            return rng.choice(children)
+        own = [child for child in children if self.parents[child - self.accounts] == account]
+        return rng.choice(own) if own else account
 
     def some(self, livemode: bool, *kinds: str) -> Step | None:
         """A step of one of these kinds, a late one rather than an early one."""
@@ -98,7 +121,9 @@ def story(seed: int) -> Story:
     if plot.more.random() < 0.05:
         _flood(plot)
     weather = rng.getrandbits(64)
-    return Story(seed, levels, processes, lanes, weight_max, weather, tuple(plot.steps))
+    return Story(
+        seed, levels, plot.parents, processes, lanes, weight_max, weather, tuple(plot.steps)
+    )
 
 
 def _endow(plot: _Plot) -> None:
@@ -113,6 +138,10 @@ def _endow(plot: _Plot) -> None:
         amount = plot.money(*sized)
         plot.add("issue", to=account, amount=amount, **issuer)
         plot.add("issue", to=account, amount=amount, livemode=True, of=deposit.number, **issuer)
+    for child in range(plot.accounts, plot.accounts + len(plot.parents)):
+        amount = f"{plot.acting.randint(*sized) // 100}.00"
+        plot.add("issue", to=child, amount=amount, **issuer)
+        plot.add("issue", to=child, amount=amount, livemode=True, of=deposit.number, **issuer)
     plot.add("wait", process=0)
 
 
@@ -314,6 +343,8 @@ ASKED = {
     _look: 1,
 }
 """What is asked for, and how often."""
+ACTED = frozenset({"transfer", "batch", "redeem", "key", "open", "rename", "look"})
+"""What is done on behalf of connected accounts, too."""
 ASKING = frozenset(
     {
         "transfer",

@@ -130,11 +130,14 @@ class Process:
         secret: str,
         body: Mapping[str, Any] | None,
         key: str | None,
+        acting: str | None,
     ) -> Reply:
         """Call `POST /stablecoin/transfer` as a client does; anything that fails is an answer."""
         headers = {b"authorization": f"Bearer {secret}".encode()}
         if key is not None:
             headers[b"idempotency-key"] = key.encode()
+        if acting is not None:
+            headers[b"x-account-id"] = acting.encode()
         text = b""
         if body is not None:
             headers[b"content-type"] = b"application/json"

@@ -21,6 +21,7 @@ SEEDS = 100
 FOUND = (500, 1132)
 """Seeds beyond these that found what was wrong: a job was forgotten that had not been run."""
 CODES = {
+    "account_invalid",
     "address_not_owned",
     "amount_invalid",
     "amount_precision",

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from commerce.areas.identity import account, api_key
+from commerce.areas.identity import account, api_key, connected
 from commerce.areas.identity.account import Capability, main_wallet
 from commerce.kernel.errors import ApiError
 from commerce.store.session import CommitUnknown, Conflict, LockTimeout, StoreUnavailable
@@ -158,6 +158,11 @@ class World:
         """The address of an account."""
         return main_wallet(self.accounts[number], livemode)
 
+    def parent(self, number: int) -> int:
+        """The account that one is connected to; itself where it stands alone."""
+        levels = len(self.story.levels)
+        return number if number < levels else self.story.children[number - levels]
+
     def made(self, number: int) -> str | None:
         """The id of the object that a step made; None if it made none."""
         client = self.clients.get(number)
@@ -173,7 +178,7 @@ class World:
         if made is not None and (reply := self.clients[made].reply) is not None:
             body = json.loads(reply.body)
             return body["secret"], body["id"]
-        return self._secrets[client.ask.account, client.ask.livemode], None
+        return self._secrets[client.ask.by, client.ask.livemode], None
 
     # The story
 
@@ -208,6 +213,10 @@ class World:
         self.accounts = list(await asyncio.gather(*(one(*each) for each in levels)))
         keys = [key(id_, mode) for id_ in self.accounts for mode in (False, True)]
         await asyncio.gather(*keys)
+        for parent in self.story.children:
+            opened = connected.CreateConnectedAccount()
+            made = await operate(connected.create, opened, self.accounts[parent], livemode=False)
+            self.accounts.append(str(made.id))
 
     async def _take(self, step: Step) -> None:
         process = self.processes[step.process]
