@@ -55,6 +55,8 @@ class World:
         self.clients: dict[int, Client] = {}
         self._loop = asyncio.get_running_loop()
         self._rng = Random(story.weather)
+        self._keys: dict[int, tuple[str, str]] = {}
+        """The secret and the id of each restricted key that was used, by the step that made it."""
         self._secrets: dict[tuple[str, bool], str] = {}
         self._base_ms = self._latest_ms = BEGINS_MS
         self._skews = [0] * story.processes
@@ -175,10 +177,15 @@ class World:
     def secret(self, client: Client) -> tuple[str, str | None]:
         """The key a client calls with, and its id if it is a restricted one."""
         made = client.ask.with_key
-        if made is not None and (reply := self.clients[made].reply) is not None:
+        if made is None:
+            return self._secrets[client.ask.by, client.ask.livemode], None
+        if made not in self._keys:
+            # Whoever made it may be asking for it again by the time it is used again.
+            reply = self.clients[made].reply
+            assert reply is not None
             body = json.loads(reply.body)
-            return body["secret"], body["id"]
-        return self._secrets[client.ask.by, client.ask.livemode], None
+            self._keys[made] = (body["secret"], body["id"])
+        return self._keys[made]
 
     # The story
 

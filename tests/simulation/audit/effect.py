@@ -247,6 +247,12 @@ class Effects:
             found = (old["object_id"], old["body"]["replaced_by"], old["before"]["replaced_by"])
             agree(found == (of, made["id"], None), "{} changed {}", asked.id, found)
 
+    def _open(self, asked: Asked, events: Events, of: str) -> None:
+        self._other(asked, events, of)
+        for event in events:
+            parent = event["body"]["parent"]
+            agree(parent == asked.account, "{} is connected to {}", event["object_id"], parent)
+
     def _other(self, asked: Asked, events: Events, of: str) -> None:
         for event in events:
             account = event["object_id"]
@@ -268,7 +274,7 @@ _ALLOWED: dict[str, Callable[[Effects, Asked, Events, str], None]] = {
     "api_keys": Effects._key,
     "roll": Effects._key,
     "revoke": Effects._other,
-    "accounts": Effects._other,
+    "accounts": Effects._open,
     "update": Effects._other,
 }
 
