@@ -148,9 +148,9 @@ def verify_command(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     url = database_url(settings)
 
     async def run() -> Any:
-        async with connected(url) as connection:
+        async with connected(url) as connection, connected(url) as beside:
             with progress("verifying") as told:
-                return await audit(connection, told)
+                return await audit(connection, told, beside=beside)
 
     report = asyncio.run(run())
     verified.note(settings.data_dir, len(report.findings), report.entries)

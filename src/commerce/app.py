@@ -26,7 +26,7 @@ from commerce.areas.stablecoin import (
     transaction,
     transfer,
 )
-from commerce.areas.stablecoin.chain import block, proof
+from commerce.areas.stablecoin.chain import block, proof, violation
 from commerce.areas.webhooks import event
 from commerce.engine.agenda import JOB
 from commerce.engine.answers import ANSWER, Answer
@@ -94,6 +94,7 @@ MODULES = (
     balance,
     block,
     proof,
+    violation,
 )
 TABLES = (
     *(ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, BLOCK),

@@ -16,18 +16,21 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
+from commerce.areas.identity import account
+from commerce.areas.stablecoin.chain import violation
 from commerce.installation import ServerError, connected
+from commerce.kernel.errors import ApiError
+from commerce.store.session import StoreUnavailable
 from commerce.telemetry import verified
 
 if TYPE_CHECKING:
+    from commerce.app import App
     from commerce.settings import Settings
 
 LOCK = 7_233_103
 """The advisory lock by which one process of all on a database has it verified at a time."""
 LOOK_SECONDS = 60.0
 """About how often a process looks whether it is time."""
-SHOWN_MAX = 5
-"""How many violations stand in the log; `commerce verify` names more."""
 NICENESS = 10
 
 log = structlog.get_logger("commerce.inspector")
@@ -36,19 +39,24 @@ log = structlog.get_logger("commerce.inspector")
 class Inspector:
     """Runs `commerce verify` when the last one with this data folder is long enough ago.
 
-    In a process of its own, which is not as important as the others: counting every hash again
-    would hold up whoever is served here.
+    What is wrong it tells the accounts that operate the reserves, by an event. The verify runs in
+    a process of its own, which is not as important as the others: counting every hash again would
+    hold up whoever is served here.
     """
 
-    def __init__(self, settings: Settings, url: str) -> None:
+    def __init__(self, settings: Settings, url: str, app: App) -> None:
         self._data_dir = settings.data_dir
         self._seconds = settings.verify_hours * 3600
         self._url = url
+        self._app = app
+        self._untold: list[tuple[bool, list[str]]] = []
+        """What nobody was told yet, by mode."""
 
     async def run(self) -> None:
         """Verify when it is time, until cancelled."""
         while self._seconds:
             try:
+                await self._tell()
                 if self._is_due():
                     await self.turn()
             except ServerError as error:
@@ -68,7 +76,8 @@ class Inspector:
     async def turn(self) -> bool:
         """Verify, unless another process does; whether it did. Raises `ServerError`.
 
-        What is wrong is an error in the log, `ledger_violated`, and `commerce_verify_last_ok`.
+        What is wrong is an error in the log, `ledger_violated`, and `commerce_verify_last_ok`,
+        and then it is an event. Where the store is away by then, a later look tells it.
         """
         async with connected(self._url) as connection:
             if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
@@ -80,11 +89,37 @@ class Inspector:
             report = await self._verify()
         findings: list[str] = report["findings"]
         if findings:
-            log.error("ledger_violated", violations=len(findings), first=findings[:SHOWN_MAX])
+            first = findings[: violation.SHOWN_MAX]
+            log.error("ledger_violated", violations=len(findings), first=first)
+            live = set(report["live"])
+            for livemode in (False, True):
+                found = [finding for finding in findings if (finding in live) == livemode]
+                self._untold += [(livemode, found)] if found else []
+            await self._tell()
         else:
             seconds = round(time.monotonic() - began, 1)
             log.info("ledger_verified", entries=report["entries"], seconds=seconds)
         return True
+
+    async def _tell(self) -> None:
+        """Tell who operates the reserves what they were not told; a store that is away waits."""
+        while self._untold:
+            try:
+                heard = await self._emit(*self._untold[0])
+            except (ApiError, StoreUnavailable) as error:
+                log.warning("ledger_violated_untold", reason=str(error))
+                return
+            if not heard:
+                log.warning("ledger_violated_unheard", reason="no account operates the reserves")
+            del self._untold[0]
+
+    async def _emit(self, livemode: bool, findings: list[str]) -> int:
+        """Emit the event, in one mode; how many accounts got it."""
+        accounts = await account.operators(self._app.reader, livemode)
+        if accounts:
+            params = violation.TellViolation(accounts=accounts, findings=findings)
+            await self._app.operate(violation.tell, params, account="", livemode=livemode)
+        return len(accounts)
 
     async def _verify(self) -> dict[str, Any]:
         command = [sys.executable, "-m", "commerce", "verify", "--json"]
@@ -111,9 +146,9 @@ class Inspector:
 
 
 @asynccontextmanager
-async def inspected(settings: Settings, url: str) -> AsyncIterator[None]:
+async def inspected(settings: Settings, url: str, app: App) -> AsyncIterator[None]:
     """With an inspector beside, which ends at once: a verify only reads."""
-    task = asyncio.create_task(Inspector(settings, url).run())
+    task = asyncio.create_task(Inspector(settings, url, app).run())
     try:
         yield
     finally:

@@ -264,7 +264,7 @@ def work(settings: Settings, url: str, announce: Callable[[str | None], None]) -
             async with (
                 running_app(settings, url, settings.base_url or "", working=True) as app,
                 watched(app, listening),
-                inspected(settings, url),
+                inspected(settings, url, app),
             ):
                 at = None if listening is None else listening.getsockname()[1]
                 announce(None if at is None else public_url(ours, at))
@@ -290,7 +290,7 @@ async def _work(
         backlog=BACKLOG,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX,
     )
-    async with app.running(working=True), inspected(place.settings, place.url):
+    async with app.running(working=True), inspected(place.settings, place.url, app):
         _spare_the_collector()
         server = uvicorn.Server(config)
         # uvicorn takes these itself while it serves; one that comes before or after, or that it

@@ -7,7 +7,8 @@ import asyncpg
 import pytest
 
 from commerce.engine.sealer import Sealer
-from commerce.ledger.audit import CHAIN, FINDINGS_MAX, INVARIANTS, audit
+from commerce.ledger.audit import CHAIN, FINDINGS_MAX, SWEPT, audit
+from commerce.ledger.invariant import INVARIANTS
 from commerce.store.database import Database
 from commerce.store.embedded import EmbeddedPostgres
 from tests.database import copied, migrated
@@ -66,9 +67,15 @@ TAMPERED = {
     "a row's amount": "UPDATE ledger_transaction SET amount = amount + 1",
     "a row's recipient": "UPDATE ledger_transaction SET recipient = 'x' WHERE type = 'transfer'",
     "a row's memo": "UPDATE ledger_transaction SET memo = 'Invoice 43'",
+    "a row's postings": "UPDATE ledger_transaction SET postings = '{' WHERE type = 'transfer'",
+    "what a posting is": "UPDATE ledger_transaction SET postings = '[[1]]' WHERE type = 'issue'",
     "a row's time": "UPDATE ledger_transaction SET created = created + 1",
     "a row and its hash": "UPDATE ledger_transaction SET tx_hash = sha256(tx_hash)",
     "a row that is gone": "DELETE FROM ledger_transaction WHERE type = 'transfer'",
+    "an entry in two": """
+        INSERT INTO ledger_entry
+        SELECT e.account, e.livemode, e.code || '#7', e.currency, 1, e.transaction, 1, 0, e.mark
+        FROM ledger_entry e WHERE e.code LIKE 'wallet:%' AND number = 1""",
     "an entry": "UPDATE ledger_entry SET amount = amount * 2, balance_after = balance_after * 2",
     "a balance": "UPDATE ledger_balance SET mark = mark + 1",
     "a block's time": "UPDATE ledger_block SET created = created + 1 WHERE height = 1",
@@ -133,6 +140,54 @@ def test_each_invariant_is_broken_by_one_of_these() -> None:
 async def test_whoever_tampers_with_the_ledger_is_found_out(sql: "Connection", what: str) -> None:
     assert await sql.execute(TAMPERED[what]) not in ("UPDATE 0", "DELETE 0")
     assert (await audit(sql)).findings
+
+
+async def test_two_connections_find_what_one_finds(
+    postgres: EmbeddedPostgres, sql: "Connection"
+) -> None:
+    name = await sql.fetchval("SELECT current_database()")
+    beside = await asyncpg.connect(postgres.url.replace("/commerce?", f"/{name}?"))
+    report = await audit(sql, beside=beside)
+    assert (report.findings, report.entries) == ([], (await audit(sql)).entries)
+    for spoiling in (*SPOILED.values(), *TAMPERED.values()):
+        transaction = sql.transaction()
+        await transaction.start()
+        await sql.execute(spoiling)
+        await transaction.commit()
+    told: list[float] = []
+    report = await audit(sql, told.append, beside=beside)
+    assert report.findings == (await audit(sql)).findings
+    assert told == sorted(told)
+    assert not any(each.is_in_transaction() for each in (sql, beside))
+    await sql.execute("DROP TABLE ledger_block")
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await audit(sql, beside=beside)
+    assert not any(each.is_in_transaction() for each in (sql, beside))
+    await beside.close()
+
+
+async def test_what_is_wrong_in_one_mode_is_told_apart(sql: "Connection") -> None:
+    await sql.execute("""
+        INSERT INTO ledger_balance VALUES
+            ('a', true, 'c', 'ssusd', false, true, 7, 0, 0),
+            ('b', false, 'c', 'ssusd', false, true, 7, 0, 0)
+    """)
+    report = await audit(sql)
+    live = [finding for finding in report.findings if "'livemode': True" in finding]
+    assert report.live == live
+    assert 0 < len(live) < len(report.findings)
+
+
+async def test_a_sweep_that_no_invariant_explains_says_so_itself(sql: "Connection") -> None:
+    # The same transaction twice: of both together the entries are what the postings come to.
+    await sql.execute("""
+        INSERT INTO ledger_transaction
+        SELECT t.* FROM ledger_transaction o, LATERAL (
+            SELECT (jsonb_populate_record(o, '{"account": "x", "postings": "[]"}')).*
+        ) t WHERE o.type = 'transfer' LIMIT 1
+    """)
+    report = await audit(sql)
+    assert SWEPT["transactions"] in {finding.partition(": {")[0] for finding in report.findings}
 
 
 async def test_the_progress_is_told_from_nothing_to_all(sql: "Connection") -> None:

@@ -74,6 +74,7 @@ class Client:
         asked = Asked(
             id_,
             ask.account,
+            ask.by,
             ask.livemode,
             ask.method,
             ask.path,
@@ -83,7 +84,8 @@ class Client:
             now=world.now(),
         )
         world.auditor.asked(asked)
-        asking = process.ask(id_, ask.method, ask.path, secret, ask.body, self.key)
+        acting = None if ask.by == ask.account else ask.account
+        asking = process.ask(id_, ask.method, ask.path, secret, ask.body, self.key, acting)
         task = process.spawn(asking)
         task.add_done_callback(lambda _: self._ended(process, id_, task))
         if self._patience is not None:

@@ -6,19 +6,27 @@ from random import Random
 from typing import Any
 
 from tests.simulation.story import Step, Story
+from tests.simulation.trouble import seal, trouble
 
 ISSUER, OPERATOR = 0, 1
 """The first two accounts: one that mints, and one that operates the reserves."""
 LEVELS = (None, "basic", "verified", "premium")
 
 
-class _Plot:
+class Plot:
     """Makes steps up."""
 
-    def __init__(self, rng: Random, more: Random, accounts: int, processes: int) -> None:
+    def __init__(self, seed: int, rng: Random, accounts: int, processes: int) -> None:
         self.rng = rng
-        self.more = more
-        """What came into plots later is drawn from here: the seeds before it keep their stories."""
+        # What came into plots later is drawn from others, so that seeds keep what they had.
+        self.more = Random(f"{seed}, and more")
+        self.blocks = Random(f"{seed}, and blocks")
+        """Where blocks are closed, and what goes wrong there."""
+        self.acting = Random(f"{seed}, and acting")
+        """Who acts on behalf of whom."""
+        parents = range(OPERATOR, accounts)
+        self.parents = tuple(self.acting.choices(parents, k=self.acting.choice((0, 1, 2, 3))))
+        """To which account each connected one is connected."""
         self.accounts = accounts
         self.processes = processes
         self.steps: list[Step] = []
@@ -28,6 +36,8 @@ class _Plot:
         """Add a step at the end."""
         account = given.pop("account", 0)
         livemode = given.pop("livemode", False)
+        if kind in ACTED and self.parents:
+            account = self._connect(account, given)
         process = given.pop("process", None)
         if process is None:
             process = self.rng.randrange(self.processes)
@@ -35,6 +45,24 @@ class _Plot:
         self.steps.append(step)
         self.made.setdefault((kind, livemode), []).append(step)
         return step
+
+    def _connect(self, account: int, given: dict[str, Any]) -> int:
+        """Now and then have it done on behalf of a connected account, or to one; gives for whom.
+
+        A key acts for those that are connected to its account; now and then somebody tries to act
+        for others.
+        """
+        rng, children = self.acting, range(self.accounts, self.accounts + len(self.parents))
+        if "to" in given and rng.random() < 0.1:
+            given["to"] = rng.choice(children)
+        if rng.random() < 0.75:
+            return account
+        if "with_key" not in given:
+            if rng.random() < 0.1:
+                given["by"] = rng.randrange(self.accounts)
+            return rng.choice(children)
+        own = [child for child in children if self.parents[child - self.accounts] == account]
+        return rng.choice(own) if own else account
 
     def some(self, livemode: bool, *kinds: str) -> Step | None:
         """A step of one of these kinds, a late one rather than an early one."""
@@ -80,22 +108,26 @@ def story(seed: int) -> Story:
     processes = rng.choice((1, 2, 2, 3))
     levels = tuple(rng.choice(LEVELS) for _ in range(accounts))
     lanes, weight_max = rng.choice((1, 1, 2)), rng.choice((30, 200, 512))
-    plot = _Plot(rng, Random(f"{seed}, and more"), accounts, processes)
+    plot = Plot(seed, rng, accounts, processes)
     _endow(plot)
     calm = rng.random() < 0.2
     for _ in range(rng.randint(6, 14)):
         if not calm:
-            _trouble(plot)
+            trouble(plot)
         for _ in range(rng.choice((1, 6, 16, 40))):
             _ask(plot)
+            if plot.blocks.random() < 0.1:
+                seal(plot, calm=calm)
         _pause(plot)
     if plot.more.random() < 0.05:
         _flood(plot)
     weather = rng.getrandbits(64)
-    return Story(seed, levels, processes, lanes, weight_max, weather, tuple(plot.steps))
+    return Story(
+        seed, levels, plot.parents, processes, lanes, weight_max, weather, tuple(plot.steps)
+    )
 
 
-def _endow(plot: _Plot) -> None:
+def _endow(plot: Plot) -> None:
     """Give everybody something to begin with."""
     issuer = {"account": ISSUER, "process": 0}
     sized = plot.rng.choice(((10_000, 50_000), (10_000, 2_000_000)))
@@ -107,10 +139,14 @@ def _endow(plot: _Plot) -> None:
         amount = plot.money(*sized)
         plot.add("issue", to=account, amount=amount, **issuer)
         plot.add("issue", to=account, amount=amount, livemode=True, of=deposit.number, **issuer)
+    for child in range(plot.accounts, plot.accounts + len(plot.parents)):
+        amount = f"{plot.acting.randint(*sized) // 100}.00"
+        plot.add("issue", to=child, amount=amount, **issuer)
+        plot.add("issue", to=child, amount=amount, livemode=True, of=deposit.number, **issuer)
     plot.add("wait", process=0)
 
 
-def _flood(plot: _Plot) -> None:
+def _flood(plot: Plot) -> None:
     """Have more test dollars made than may be made in a day."""
     given: dict[str, Any] = {"account": ISSUER, "process": 0}
     made = [plot.add("deposit", amount="100000000.00", **given) for _ in range(11)]
@@ -119,7 +155,7 @@ def _flood(plot: _Plot) -> None:
         plot.add("verify", of=deposit.number, **given)
 
 
-def _ask(plot: _Plot) -> None:
+def _ask(plot: Plot) -> None:
     """Have somebody ask for something, now and then twice or under a key already used."""
     rng = plot.rng
     livemode = rng.random() < 0.4
@@ -140,7 +176,7 @@ def _ask(plot: _Plot) -> None:
         _repeat(plot, step)
 
 
-def _repeat(plot: _Plot, step: Step) -> None:
+def _repeat(plot: Plot, step: Step) -> None:
     rng = plot.rng
     for _ in range(rng.choice((0,) * 12 + (1, 1, 3))):
         plot.add("again", of=step.number, account=step.account, livemode=step.livemode)
@@ -154,7 +190,7 @@ def _repeat(plot: _Plot, step: Step) -> None:
             plot.add("again", of=earlier.number, **given)
 
 
-def _transfer(plot: _Plot, livemode: bool) -> Step:
+def _transfer(plot: Plot, livemode: bool) -> Step:
     rng = plot.rng
     account = plot.customer()
     args: dict[str, Any] = {"to": plot.recipient(account), "amount": plot.amount()}
@@ -172,7 +208,7 @@ def _transfer(plot: _Plot, livemode: bool) -> Step:
     return plot.add("transfer", account=account, livemode=livemode, **args)
 
 
-def _batch(plot: _Plot, livemode: bool) -> Step:
+def _batch(plot: Plot, livemode: bool) -> Step:
     rng = plot.rng
     account = plot.customer()
     rows = [(plot.recipient(account), plot.amount()) for _ in range(rng.choice((1, 2, 3, 5, 12)))]
@@ -182,7 +218,7 @@ def _batch(plot: _Plot, livemode: bool) -> Step:
     return plot.add("batch", account=account, livemode=livemode, **given)
 
 
-def _cancel_transfer(plot: _Plot, livemode: bool) -> Step | None:
+def _cancel_transfer(plot: Plot, livemode: bool) -> Step | None:
     found = [s for s in plot.made.get(("transfer", livemode), ()) if "seconds" in s.args]
     if not found:
         return None
@@ -190,7 +226,7 @@ def _cancel_transfer(plot: _Plot, livemode: bool) -> Step | None:
     return plot.add("cancel_transfer", account=step.account, livemode=livemode, of=step.number)
 
 
-def _issue(plot: _Plot, livemode: bool) -> Step | None:
+def _issue(plot: Plot, livemode: bool) -> Step | None:
     rng = plot.rng
     amount = plot.money(*rng.choice(((10_000, 30_000), (10_000, 500_000), (1, 20_000))))
     given: dict[str, Any] = {"to": plot.recipient(ISSUER), "amount": amount}
@@ -204,14 +240,14 @@ def _issue(plot: _Plot, livemode: bool) -> Step | None:
     return plot.add("issue", account=account, livemode=livemode, of=of, **given)
 
 
-def _deposit(plot: _Plot, livemode: bool) -> Step:
+def _deposit(plot: Plot, livemode: bool) -> Step:
     given: dict[str, Any] = {"amount": plot.dollars(10_000, 200_000)}
     if plot.more.random() < 0.6:
         given["bank"] = plot.more.choice(("WIRE 1", "wire  1", "Wire1", "wire 2"))
     return plot.add("deposit", account=ISSUER, livemode=livemode, **given)
 
 
-def _verify(plot: _Plot, livemode: bool) -> Step | None:
+def _verify(plot: Plot, livemode: bool) -> Step | None:
     deposit = plot.some(livemode, "deposit")
     if deposit is None:
         return None
@@ -220,12 +256,12 @@ def _verify(plot: _Plot, livemode: bool) -> Step | None:
     return plot.add("verify", account=account, livemode=livemode, of=deposit.number, **given)
 
 
-def _unnamed(plot: _Plot, livemode: bool) -> dict[str, Any]:
+def _unnamed(plot: Plot, livemode: bool) -> dict[str, Any]:
     """Now and then an operator does not say whose it is."""
     return {"unnamed": True} if livemode and plot.more.random() < 0.1 else {}
 
 
-def _redeem(plot: _Plot, livemode: bool) -> Step:
+def _redeem(plot: Plot, livemode: bool) -> Step:
     rng = plot.rng
     given: dict[str, Any] = {"amount": plot.dollars(*rng.choice(((50, 3000), (100, 300_000))))}
     if rng.random() < 0.5:
@@ -235,7 +271,7 @@ def _redeem(plot: _Plot, livemode: bool) -> Step:
     return plot.add("redeem", account=plot.customer(), livemode=livemode, **given)
 
 
-def _settle(plot: _Plot, livemode: bool) -> Step | None:
+def _settle(plot: Plot, livemode: bool) -> Step | None:
     redemption = plot.some(livemode, "redeem")
     if redemption is None:
         return None
@@ -245,7 +281,7 @@ def _settle(plot: _Plot, livemode: bool) -> Step | None:
     return plot.add(verb, account=account, livemode=livemode, of=redemption.number, **given)
 
 
-def _key(plot: _Plot, livemode: bool) -> Step:
+def _key(plot: Plot, livemode: bool) -> Step:
     rng = plot.rng
     limits = {
         name: plot.money(100, most)
@@ -258,7 +294,7 @@ def _key(plot: _Plot, livemode: bool) -> Step:
     return plot.add("key", account=plot.customer(), livemode=livemode, **given)
 
 
-def _end_key(plot: _Plot, livemode: bool) -> Step | None:
+def _end_key(plot: Plot, livemode: bool) -> Step | None:
     key = plot.some(livemode, "key")
     if key is None:
         return None
@@ -266,27 +302,27 @@ def _end_key(plot: _Plot, livemode: bool) -> Step | None:
     return plot.add(verb, account=key.account, livemode=livemode, of=key.number)
 
 
-def _open(plot: _Plot, livemode: bool) -> Step:
+def _open(plot: Plot, livemode: bool) -> Step:
     name = f"shop {plot.rng.randrange(100)}"
     return plot.add("open", account=plot.customer(), livemode=livemode, name=name)
 
 
-def _rename(plot: _Plot, livemode: bool) -> Step:
+def _rename(plot: Plot, livemode: bool) -> Step:
     name = f"name {plot.rng.randrange(100)}"
     return plot.add("rename", account=plot.customer(), livemode=livemode, name=name)
 
 
-def _block(plot: _Plot, livemode: bool) -> Step:
+def _block(plot: Plot, livemode: bool) -> Step:
     whom = plot.rng.randrange(plot.accounts)
     return plot.add("block", livemode=livemode, whom=whom, blocked=plot.rng.random() < 0.4)
 
 
-def _level(plot: _Plot, livemode: bool) -> Step:
+def _level(plot: Plot, livemode: bool) -> Step:
     level = plot.rng.choice(LEVELS[1:])
     return plot.add("level", livemode=livemode, whom=plot.customer(), level=level)
 
 
-def _look(plot: _Plot, livemode: bool) -> Step:
+def _look(plot: Plot, livemode: bool) -> Step:
     return plot.add("look", account=plot.customer(), livemode=livemode)
 
 
@@ -308,6 +344,8 @@ ASKED = {
     _look: 1,
 }
 """What is asked for, and how often."""
+ACTED = frozenset({"transfer", "batch", "redeem", "key", "open", "rename", "look"})
+"""What is done on behalf of connected accounts, too."""
 ASKING = frozenset(
     {
         "transfer",
@@ -330,50 +368,8 @@ ASKING = frozenset(
 )
 """What clients ask for by the API, under a key of idempotency."""
 
-FAULTS: tuple[tuple[str, str], ...] = (
-    *((at, "lost") for at in ("begin", "find", "load", "write", "commit", "committed")),
-    *((at, "dies") for at in ("begin", "load", "write", "commit", "committed")),
-    *((at, "stalls") for at in ("load", "write", "commit", "committed")),
-    *((at, why) for at in ("load", "write") for why in ("conflict", "timeout")),
-    ("read", "lost"),
-    ("forget", "lost"),
-    *(("outcome", "lost"),) * 3,
-    ("session", "lost"),
-)
-"""What may go wrong before which step of the store."""
 
-
-def _trouble(plot: _Plot) -> None:
-    """Let something break, now or soon: before what is asked next is done."""
-    rng = plot.rng
-    for _ in range(rng.choice((0, 1, 1, 2))):
-        where, what = rng.choice(FAULTS)
-        given: dict[str, Any] = {"at": where, "what": what, "nth": rng.choice((1, 1, 2, 4))}
-        if what == "stalls":
-            given["seconds"] = rng.choice((0.01, 1, 7))
-        if where == "session":
-            # One is opened where the last was lost.
-            plot.add("fault", process=0, at="begin", what="lost", nth=1)
-            given |= {"process": 0, "nth": 1}
-        fault = plot.add("fault", **given)
-        if where == "outcome":
-            # It is asked about where a COMMIT is lost.
-            plot.steps[-1] = fault._replace(args={**given, "times": rng.choice((1, 50))})
-            at = rng.choice(("commit", "committed"))
-            plot.add("fault", process=fault.process, at=at, what="lost", nth=rng.choice((1, 2)))
-    if rng.random() < 0.1:
-        plot.add("crash")
-    if rng.random() < 0.1:
-        plot.add("jump", process=0, seconds=rng.choice(_JUMPS))
-    if rng.random() < 0.05:
-        plot.add("skew", seconds=rng.choice((-20, -3, 0, 3, 20)))
-
-
-_JUMPS = (-30, -2, 5, 60, 3700, 86_400, 90_000, -3600, -86_400, 40 * 86_400)
-"""By how many seconds everybody's clock may be found to be wrong."""
-
-
-def _pause(plot: _Plot) -> None:
+def _pause(plot: Plot) -> None:
     rng = plot.rng
     if rng.random() < 0.6:
         for _ in range(rng.randint(1, 2)):

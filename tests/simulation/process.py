@@ -17,6 +17,7 @@ from commerce.engine.caller import Caller
 from commerce.engine.command import Command
 from commerce.engine.engine import Engine
 from commerce.engine.overlay import Directory
+from commerce.engine.sealer import Sealer
 from commerce.engine.tx import Means, Tx
 from commerce.http.acting import Connections
 from commerce.http.auth import Authenticator, KeyRing
@@ -83,6 +84,9 @@ class Process:
         self.engine = Engine(store, means, lanes=lanes, weight_max=weight_max)
         self.worker = Worker(self.engine, tasks_of(MODULES))
         self.purge = Purge(store, means.now)
+        self.sealer = Sealer(store, means.now, [False, True])
+        self.sealing = asyncio.Lock()
+        """A sealer closes one block after the other."""
         self.pipeline = self._pipeline(means)
         self.engine.announce = self.pipeline.authenticator.told
         store.told.append(self.pipeline.authenticator.told)
@@ -126,11 +130,14 @@ class Process:
         secret: str,
         body: Mapping[str, Any] | None,
         key: str | None,
+        acting: str | None,
     ) -> Reply:
         """Call `POST /stablecoin/transfer` as a client does; anything that fails is an answer."""
         headers = {b"authorization": f"Bearer {secret}".encode()}
         if key is not None:
             headers[b"idempotency-key"] = key.encode()
+        if acting is not None:
+            headers[b"x-account-id"] = acting.encode()
         text = b""
         if body is not None:
             headers[b"content-type"] = b"application/json"
@@ -180,6 +187,7 @@ class Process:
         """End in good order."""
         self._store.told.remove(self.pipeline.authenticator.told)
         await self.engine.close()
+        await self.sealer._hang_up()
 
 
 async def _nobody() -> dict[str, Any]:

@@ -22,6 +22,8 @@ class Ask(NamedTuple):
     """What is asked for."""
 
     account: str
+    by: str
+    """Whose key it is asked with: `account` itself, or the account that it is connected to."""
     livemode: bool
     method: str
     path: str
@@ -37,7 +39,17 @@ def ask(step: Step, world: World) -> Ask | None:
     if found is None:
         return None
     method, path, body = found
-    return Ask(account, step.livemode, method, path, body, step.args.get("with_key"))
+    return Ask(
+        account, _by(step, world), step.livemode, method, path, body, step.args.get("with_key")
+    )
+
+
+def _by(step: Step, world: World) -> str:
+    """The account with whose key a step is asked for."""
+    if "with_key" in step.args:
+        return world.owner(step.args["with_key"])
+    number: int = step.args.get("by", world.parent(step.account))
+    return world.accounts[number]
 
 
 _Found = tuple[str, str, dict[str, Any] | None] | None

@@ -26,7 +26,7 @@ class Step(NamedTuple):
         return "  ".join(words)
 
 
-WORLDLY = frozenset({"wait", "pass", "jump", "skew", "crash", "fault", "work"})
+WORLDLY = frozenset({"wait", "pass", "jump", "skew", "crash", "fault", "work", "seal"})
 """Steps that nobody asks for."""
 
 
@@ -36,6 +36,8 @@ class Story(NamedTuple):
     seed: int
     levels: tuple[str | None, ...]
     """Each account's verification level; None: as accounts begin."""
+    children: tuple[int, ...]
+    """Accounts connected to others, numbered after these: to which each is connected."""
     processes: int
     lanes: int
     weight_max: int
@@ -49,6 +51,8 @@ class Story(NamedTuple):
             f"seed {self.seed}: {self.processes} processes of {self.lanes} lanes,"
             f" batches of {self.weight_max}, accounts {levels}"
         )
+        for child, parent in enumerate(self.children, len(self.levels)):
+            head += f", account {child} connected to {parent}"
         return "\n".join([head, *map(str, self.steps)])
 
     def without(self, dropped: set[int]) -> Story:

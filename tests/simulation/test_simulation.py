@@ -12,15 +12,17 @@ from functools import cache
 import pytest
 
 from tests.simulation.client import Told
-from tests.simulation.plot import ASKING, FAULTS, story
+from tests.simulation.plot import ACTED, ASKING, story
 from tests.simulation.shrink import report
 from tests.simulation.story import Step
+from tests.simulation.trouble import FAULTS, SEALING
 from tests.simulation.world import World, play
 
 SEEDS = 100
 FOUND = (500, 1132)
 """Seeds beyond these that found what was wrong: a job was forgotten that had not been run."""
 CODES = {
+    "account_invalid",
     "address_not_owned",
     "amount_invalid",
     "amount_precision",
@@ -67,9 +69,12 @@ def worlds_of(tenth: int) -> list[str]:
 def _meet(world: World) -> None:
     MET["operations"] += world.operations
     MET["purged"] += world.purged
+    MET["sealed"] += world.sealed
     for told in world.told:
         if isinstance(told, Step):
             MET[told.kind] += 1
+            if told.account >= len(world.story.levels):
+                MET[f"{told.kind} on behalf"] += 1
         elif isinstance(told, Told):
             reply = told.reply
             MET["no answer" if reply is None else f"{reply.status}"] += 1
@@ -95,7 +100,7 @@ def test_nothing_is_ever_wrong_in_a_tenth_of_a_hundred_worlds(tenth: int) -> Non
 def test_the_hundred_worlds_meet_all_that_there_is_to_meet() -> None:
     for tenth in range(10):
         worlds_of(tenth)
-    faults = {f"{what} '{at}'" for at, what in FAULTS}
+    faults = {f"{what} '{at}'" for at, what in (*FAULTS, *SEALING)}
     states = {
         f"stablecoin_{name}"
         for name in (
@@ -107,6 +112,7 @@ def test_the_hundred_worlds_meet_all_that_there_is_to_meet() -> None:
     } | {f"api_key {state}" for state in ("active", "expired", "revoked")}
     engine = {"rounds", "restarts", "conflicts", "replays", "singles", "replayed", "no answer"}
     worldly = {"again", "reuse", "block", "level", "crash", "jump", "skew", "pass", "wait", "work"}
+    worldly |= {"seal", "sealed", *(f"{kind} on behalf" for kind in ACTED)}
     wanted = {
         *ASKING,
         *CODES,

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from commerce.areas.identity import account, api_key
+from commerce.areas.identity import account, api_key, connected
 from commerce.areas.identity.account import Capability, main_wallet
 from commerce.kernel.errors import ApiError
 from commerce.store.session import CommitUnknown, Conflict, LockTimeout, StoreUnavailable
@@ -49,10 +49,14 @@ class World:
         self.operations = 0
         self.purged = 0
         """How many answers were deleted because they were too old."""
+        self.sealed = 0
+        """How many blocks were closed."""
         self.accounts: list[str] = []
         self.clients: dict[int, Client] = {}
         self._loop = asyncio.get_running_loop()
         self._rng = Random(story.weather)
+        self._keys: dict[int, tuple[str, str]] = {}
+        """The secret and the id of each restricted key that was used, by the step that made it."""
         self._secrets: dict[tuple[str, bool], str] = {}
         self._base_ms = self._latest_ms = BEGINS_MS
         self._skews = [0] * story.processes
@@ -156,6 +160,11 @@ class World:
         """The address of an account."""
         return main_wallet(self.accounts[number], livemode)
 
+    def parent(self, number: int) -> int:
+        """The account that one is connected to; itself where it stands alone."""
+        levels = len(self.story.levels)
+        return number if number < levels else self.story.children[number - levels]
+
     def made(self, number: int) -> str | None:
         """The id of the object that a step made; None if it made none."""
         client = self.clients.get(number)
@@ -168,10 +177,15 @@ class World:
     def secret(self, client: Client) -> tuple[str, str | None]:
         """The key a client calls with, and its id if it is a restricted one."""
         made = client.ask.with_key
-        if made is not None and (reply := self.clients[made].reply) is not None:
+        if made is None:
+            return self._secrets[client.ask.by, client.ask.livemode], None
+        if made not in self._keys:
+            # Whoever made it may be asking for it again by the time it is used again.
+            reply = self.clients[made].reply
+            assert reply is not None
             body = json.loads(reply.body)
-            return body["secret"], body["id"]
-        return self._secrets[client.ask.account, client.ask.livemode], None
+            self._keys[made] = (body["secret"], body["id"])
+        return self._keys[made]
 
     # The story
 
@@ -206,6 +220,10 @@ class World:
         self.accounts = list(await asyncio.gather(*(one(*each) for each in levels)))
         keys = [key(id_, mode) for id_ in self.accounts for mode in (False, True)]
         await asyncio.gather(*keys)
+        for parent in self.story.children:
+            opened = connected.CreateConnectedAccount()
+            made = await operate(connected.create, opened, self.accounts[parent], livemode=False)
+            self.accounts.append(str(made.id))
 
     async def _take(self, step: Step) -> None:
         process = self.processes[step.process]
@@ -224,6 +242,8 @@ class World:
             self.crash(process)
         elif step.kind == "fault":
             process.faults.append(Fault(**args))
+        elif step.kind == "seal":
+            self._background(process, lambda: self._seal(process))
         else:
             self._work(process)
 
@@ -272,6 +292,15 @@ class World:
 
         self._background(process, turn)
 
+    async def _seal(self, process: Process) -> None:
+        """Let a process close what blocks it can, as its sealer does again and again."""
+        sealer = process.sealer
+        async with process.sealing:
+            try:
+                self.sealed += len(await sealer.turn())
+            except (StoreUnavailable, CommitUnknown, Conflict):
+                await sealer._hang_up()
+
     def _background(self, process: Process, doing: Callable[[], Awaitable[None]]) -> None:
         async def done() -> None:
             with suppress(ApiError, StoreUnavailable):
@@ -302,6 +331,7 @@ class World:
         await self._ask_again()
         await asyncio.sleep(7300)
         await self._finish_jobs()
+        await self._seal(self.processes[0])
         for process in self.processes:
             await process.close()
         if not self.auditor.findings:

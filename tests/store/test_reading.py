@@ -94,6 +94,16 @@ async def test_a_page_is_filtered_by_members_of_json(store: Store) -> None:
     assert len(ids) == 5
 
 
+async def test_a_page_is_filtered_by_elements_of_json(store: Store) -> None:
+    account, _ = await _listed(store)
+    tagged = row.transaction(account, row.name(), "tagged")
+    at = TRANSACTION.names.index("metadata")
+    tagged = (*tagged[:at], '["a", "b"]', *tagged[at + 1 :])
+    await row.keep(store, row.inserted((TRANSACTION, tagged)))
+    for held, found in (('["b"]', [tagged[2]]), ('["b", "a"]', [tagged[2]]), ('["a", "c"]', [])):
+        assert await _ids(store, account, Filter("metadata", "@>", held)) == found
+
+
 async def test_a_column_without_a_value_matches_no_filter(store: Store) -> None:
     account, _ = await _listed(store)
     for operator in ("=", "<>", "in"):

@@ -50,7 +50,9 @@ class Registry:
                 noun.__noun__.choices["type"] = tuple(sorted(catalogue(self.nouns)))
         self.operations = [*operations_of(modules), *(view.__operation__ for view in views)]
         self.tables = {table.name: table for table in tables}
-        self.tables |= {noun.__noun__.table.name: noun.__noun__.table for noun in self.nouns}
+        # What says `kept: ClassVar = False` stands in events alone.
+        kept = [noun.__noun__.table for noun in self.nouns if getattr(noun, "kept", True)]
+        self.tables |= {table.name: table for table in kept}
 
     def documented(self) -> list[Endpoint]:
         """Every endpoint once, under its documented path."""

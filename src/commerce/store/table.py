@@ -148,7 +148,8 @@ class Rows:
 class Filter(NamedTuple):
     """A condition on one column: the operator is one of `=`, `<>`, `in`, `>`, `>=`, `<`, `<=`.
 
-    `@>` is of a `jsonb` object, that it holds the members of the value, which is JSON as well;
+    `@>` is of `jsonb`, that it holds the members of the value, which is JSON as well: an object's
+    pairs, or an array's elements;
     `null`, that there is nothing, takes no value.
     """
 
@@ -193,8 +194,14 @@ _COMPARE: dict[str, Callable[..., bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     "in": lambda value, values: value in values,
-    "@>": lambda value, held: json.loads(held).items() <= json.loads(value).items(),
+    "@>": lambda value, held: _members(held) <= _members(value),
 }
+
+
+def _members(text: str) -> set[Any]:
+    """The pairs of a JSON object, or the elements of an array, that hold texts alone."""
+    found = json.loads(text)
+    return set(found.items() if isinstance(found, dict) else found)
 
 
 def filtered(table: Table, rows: list[Row], filters: Sequence[Filter]) -> list[Row]:

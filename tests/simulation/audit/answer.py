@@ -192,7 +192,11 @@ class Answers:
         if reply.status == 503:
             agree(self.disturbed, "{} was unavailable in quiet times", asked.id)
             return
+        if reply.status == 403:
+            self._refused(asked, reply)
+            return
         agree(reply.status == 200, "{}: {}", asked.id, reply.body.decode())
+        agree(self._facts.may_act(asked), "{}: {} read {}", asked.id, asked.by, asked.account)
         body = msgspec.json.decode(reply.body)
         balances = {name: millionths(text) for name, text in body["balances"].items()}
         had = self._facts.available[asked.livemode, body["address"]].since(asked.seq)

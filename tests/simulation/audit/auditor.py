@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tests.simulation.audit.answer import Answers
 from tests.simulation.audit.books import Books
+from tests.simulation.audit.chain import Chains
 from tests.simulation.audit.effect import Effects
 from tests.simulation.audit.facts import FEE, Asked, Disagreement, Facts, Row, Wish, agree
 from tests.simulation.audit.limit import Limits
@@ -31,6 +32,7 @@ class Auditor(Witness):
         self.findings: list[str] = []
         self.facts = Facts()
         self.books = Books(self.facts)
+        self._chains = Chains()
         self._nouns = Nouns(self.facts, self.books)
         self._limits = Limits(self.facts, self.books)
         self._effects = Effects(self.facts, self._limits)
@@ -66,6 +68,7 @@ class Auditor(Witness):
                     self.facts.learn(table_name, row)
                     self._nouns.take(table_name, row)
             self.books.commit(rows)
+            self._chains.commit(rows, self.refusals.latest())
             self._nouns.commit(rows)
             self._effects.commit(rows)
             self._limits.arrive()
@@ -121,5 +124,6 @@ class Auditor(Witness):
                     agree(row["scheduled_at"] > now, "{} was to be made long ago", id_)
                     place = (livemode, row["sender"])
                     aside[place] = aside.get(place, 0) + row["amount"] + FEE
+            self._chains.settled()
             found = self.books.set_aside()
             agree(found == aside, "set aside is {}, scheduled is {}", found, aside)

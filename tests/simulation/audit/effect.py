@@ -83,6 +83,7 @@ class Effects:
         if asked is None:
             raise Disagreement(f"{id_} was never sent, and has an effect")
         agree(id_ not in self.done, "{} has its effect twice", id_)
+        agree(self._facts.may_act(asked), "{}: {} acted for {}", id_, asked.by, asked.account)
         for event in events:
             agree(event["request_idempotency_key"] == asked.key, "{}: another's key", id_)
         # A new account is in both modes under one id; it is answered as the caller's mode has it.
@@ -117,7 +118,7 @@ class Effects:
         amounts = [millionths(row["amount"]) for row in rows]
         if asked.api_key is not None:
             paid = [(row["to"], millionths(row["amount"])) for row in rows]
-            self._limits.count_key(asked.account, asked.livemode, asked.api_key, paid, now)
+            self._limits.count_key(asked.by, asked.livemode, asked.api_key, paid, now)
             self._alive(asked, now)
         self._limits.count(asked.account, asked.livemode, amounts, now, asked.seq)
 
@@ -135,7 +136,7 @@ class Effects:
         states = self._facts.states[asked.api_key].since(asked.seq)
         agree("active" in states, "{} came with a dead key", asked.id)
         if self._limits.rolled.get(asked.api_key, asked.seq + 1) <= asked.seq:
-            key = ("api_key", asked.account, asked.livemode, asked.api_key)
+            key = ("api_key", asked.by, asked.livemode, asked.api_key)
             until = self._facts.things[key]["expires_at"]
             agree(until > now, "{} came with a key that expired at {}", asked.id, until)
 
@@ -191,7 +192,8 @@ class Effects:
         agree((event["object_id"], event["account"]) == (of, owner), "{}: another's", asked.id)
         own = owner == asked.account
         operator = "reserves_operator" in self._facts.capabilities[asked.account]
-        allowed = not asked.livemode if own else operator
+        party = self._facts.family(owner) == self._facts.family(asked.account)
+        allowed = operator and not party if asked.livemode else own or operator
         agree(allowed, "{} may not settle what is {}'s", asked.account, owner)
         ends = {"verify": "verified", "process": "processing", "complete": "completed"}
         state = ends.get(verb(asked)[0], "failed")
@@ -245,10 +247,17 @@ class Effects:
             found = (old["object_id"], old["body"]["replaced_by"], old["before"]["replaced_by"])
             agree(found == (of, made["id"], None), "{} changed {}", asked.id, found)
 
+    def _open(self, asked: Asked, events: Events, of: str) -> None:
+        self._other(asked, events, of)
+        for event in events:
+            parent = event["body"]["parent"]
+            agree(parent == asked.account, "{} is connected to {}", event["object_id"], parent)
+
     def _other(self, asked: Asked, events: Events, of: str) -> None:
         for event in events:
-            known = event["account"] in {asked.account, event["object_id"]}
-            agree(known, "{} changed what is {}'s", asked.id, event["account"])
+            account = event["object_id"]
+            known = {asked.account, account, self._facts.parents.get(account)}
+            agree(event["account"] in known, "{} changed what is {}'s", asked.id, event["account"])
             agree(of in {"", event["object_id"]}, "{} changed {}", asked.id, event["object_id"])
 
 
@@ -265,7 +274,7 @@ _ALLOWED: dict[str, Callable[[Effects, Asked, Events, str], None]] = {
     "api_keys": Effects._key,
     "roll": Effects._key,
     "revoke": Effects._other,
-    "accounts": Effects._other,
+    "accounts": Effects._open,
     "update": Effects._other,
 }
 

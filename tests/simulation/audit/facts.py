@@ -68,6 +68,8 @@ class Asked(NamedTuple):
 
     id: str
     account: str
+    by: str
+    """The account whose key it came with."""
     livemode: bool
     method: str
     path: str
@@ -108,6 +110,8 @@ class Facts:
         self.blocked = defaultdict(lambda: History(False))
         self.wishes: defaultdict[tuple[bool, str], list[Wish]] = defaultdict(list)
         self.levels: dict[tuple[str, bool], History[str]] = {}
+        self.parents: dict[str, str | None] = {}
+        """The account that each is connected to."""
         self.capabilities: dict[str, list[str]] = {}
         self.available: defaultdict[tuple[bool, str], History[int]]
         self.available = defaultdict(lambda: History(0))
@@ -118,6 +122,15 @@ class Facts:
         """The states of objects that have any, by id."""
         self.turns: set[int] = set()
         """When the turns of workers that are still running began, in commits."""
+
+    def may_act(self, asked: Asked) -> bool:
+        """Whether a request is for the account of its key, or for one connected to that."""
+        return asked.by in {asked.account, self.parents[asked.account]}
+
+    def family(self, account: str) -> str:
+        """The first account of a line of connected ones."""
+        parent = self.parents[account]
+        return account if parent is None else self.family(parent)
 
     def turned(self) -> int:
         """Since when a job that ends now may have been running."""
@@ -156,6 +169,8 @@ class Facts:
         elif table == "account":
             whose = (row["id"], livemode)
             self.wallets[whose] = row["wallet"]
+            parent = self.parents.setdefault(row["id"], row["parent"])
+            agree(parent == row["parent"], "{} is connected to another now", row["id"])
             self.capabilities[row["id"]] = row["capabilities"]
             if whose in self.levels:
                 self.levels[whose].become(self.seq, row["verification"])

@@ -129,7 +129,7 @@ class Refusals:
         amounts, rest = self._amounts(asked), millionths(left)
         if name == "per_transaction":
             return max(amounts) > rest == millionths(most)
-        meter = self._limits.meter(asked.account, asked.livemode, asked.api_key)
+        meter = self._limits.meter(asked.by, asked.livemode, asked.api_key)
         field = "by_day" if name == "daily" else "total"
         before = {0}
         for amount in amounts[:-1]:
@@ -217,7 +217,11 @@ class Refusals:
     def _permission(self, asked: Asked, _: str) -> bool:
         owner = (asked.body or {}).get("account", asked.account)
         operator = "reserves_operator" in self._facts.capabilities[asked.account]
-        return (owner == asked.account and asked.livemode) or not operator
+        party = self._facts.family(owner) == self._facts.family(asked.account)
+        return (party and asked.livemode) or not operator
+
+    def _acting(self, asked: Asked, _: str) -> bool:
+        return not self._facts.may_act(asked)
 
     def _issuer(self, asked: Asked, _: str) -> bool:
         return "stablecoin_issuance" not in self._facts.capabilities[asked.account]
@@ -243,6 +247,7 @@ _REASONS: dict[str, Callable[[Refusals, Asked, str], bool]] = {
     "amount_invalid": Refusals._amount,
     "amount_precision": Refusals._precision,
     "parameter_missing": Refusals._missing,
+    "account_invalid": Refusals._acting,
     "insufficient_permissions": Refusals._permission,
     "unauthorized_issuer": Refusals._issuer,
     "api_key_revoked": Refusals._dead_key,

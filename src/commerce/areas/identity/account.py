@@ -17,7 +17,7 @@ from commerce.resource.noun import HIDDEN, Noun, Part, noun
 from commerce.resource.operation import Params, view
 from commerce.resource.parameter import Name
 from commerce.resource.reading import Reader, Reading
-from commerce.store.table import Index
+from commerce.store.table import Filter, Index, Page
 
 Plan = Literal["free", "starter", "growth", "enterprise"]
 Verification = Literal["basic", "verified", "premium", "business"]
@@ -76,6 +76,8 @@ class Account(Noun, tag="account", frozen=True, kw_only=True):
 
 
 TABLE = Account.__noun__.table
+OPERATORS_MAX = 100
+"""How many accounts are told, at most, what those who operate the reserves are to know."""
 LINE = Index(
     TABLE,
     ("account", "livemode", "id"),
@@ -224,6 +226,16 @@ async def find(reader: Reader, account: str, livemode: bool) -> Account | None:
 def need_own(needs: Needs, caller: Caller) -> None:
     """The rows that `own` reads."""
     needs.row(TABLE.key, (caller.account, caller.livemode, caller.account))
+
+
+async def operators(reader: Reader, livemode: bool) -> list[str]:
+    """The accounts that operate the reserves in a mode, the newest of too many."""
+    filters = [
+        Filter("livemode", "=", livemode),
+        Filter("capabilities", "@>", '["reserves_operator"]'),
+    ]
+    page = Page(TABLE, filters, ("created", "id"), OPERATORS_MAX, select=("id",))
+    return [row[0] for row in await reader.store.page(page)]
 
 
 async def parent_of(reader: Reader, id_: str, livemode: bool) -> str | None:

@@ -1,0 +1,186 @@
+"""The ledger's invariants, each as the query that finds what breaks it, in SQL alone."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Sweep = Literal["accounts", "transactions"]
+"""A pass over all entries that sees whether any of several invariants is broken, not which."""
+
+
+class Invariant(NamedTuple):
+    """A rule of the ledger, and the query that finds what breaks it."""
+
+    name: str
+    violations: str
+    seen_by: tuple[Sweep, ...] = ()
+    """The sweeps of which one finds something whenever this query would: it is run only then."""
+
+
+INVARIANTS = (
+    Invariant(
+        "in every currency and mode, entries sum to zero",
+        """SELECT livemode, currency, sum(amount) AS off FROM ledger_entry
+           GROUP BY livemode, currency HAVING sum(amount) <> 0""",
+        ("transactions",),
+    ),
+    Invariant(
+        "the entries of every transaction sum to zero",
+        """SELECT livemode, transaction, currency, sum(amount) AS off FROM ledger_entry
+           GROUP BY livemode, transaction, currency HAVING sum(amount) <> 0""",
+        ("transactions",),
+    ),
+    Invariant(
+        "every balance is the sum of its entries",
+        """SELECT b.account, b.livemode, b.code, b.currency, b.balance, e.total
+           FROM ledger_balance b
+           FULL JOIN (
+               SELECT account, livemode, code, currency, sum(amount) AS total, count(*) AS entries
+               FROM ledger_entry GROUP BY account, livemode, code, currency
+           ) e USING (account, livemode, code, currency)
+           WHERE b.code IS NULL
+              OR b.balance <> CASE WHEN b.debit_normal THEN 1 ELSE -1 END * coalesce(e.total, 0)
+              OR b.entries <> coalesce(e.entries, 0)""",
+        ("accounts",),
+    ),
+    Invariant(
+        "each entry's balance follows from the one before",
+        """SELECT account, livemode, code, currency, number FROM (
+               SELECT e.*, CASE WHEN b.debit_normal THEN e.amount ELSE -e.amount END AS change,
+                   lag(e.balance_after, 1, 0) OVER chain AS before,
+                   row_number() OVER chain AS place
+               FROM ledger_entry e JOIN ledger_balance b USING (account, livemode, code, currency)
+               WINDOW chain AS (
+                   PARTITION BY e.account, e.livemode, e.code, e.currency ORDER BY e.number
+               )
+           ) chained
+           WHERE balance_after <> before + change OR number <> place""",
+        ("accounts",),
+    ),
+    Invariant(
+        "the entries of every transaction are what its postings come to",
+        """WITH told AS (
+               SELECT t.livemode, t.id AS transaction, leg.owner AS account, leg.code, leg.currency,
+                   sum(leg.amount) AS amount
+               FROM ledger_transaction t
+               CROSS JOIN LATERAL json_array_elements(
+                   CASE WHEN t.postings IS JSON ARRAY THEN t.postings::json END
+               ) p
+               CROSS JOIN LATERAL (
+                   VALUES (p->>0, p->>1, p->>4, (p->>5)::bigint),
+                       (p->>2, p->>3, p->>4, -(p->>5)::bigint)
+               ) leg (owner, code, currency, amount)
+               GROUP BY t.livemode, t.id, leg.owner, leg.code, leg.currency
+               HAVING sum(leg.amount) <> 0
+           )
+           SELECT livemode, transaction, account, code, t.amount, e.amount AS entered
+           FROM told t
+           FULL JOIN (
+               SELECT livemode, transaction, account, split_part(code, '#', 1) AS code, currency,
+                   amount
+               FROM ledger_entry
+           ) e USING (livemode, transaction, account, code, currency)
+           WHERE t.amount IS DISTINCT FROM e.amount""",
+        ("transactions",),
+    ),
+    Invariant(
+        "the marks of every account never fall, and are those of its transactions",
+        """SELECT e.account, e.livemode, e.code, e.number, e.mark, t.mark AS of_transaction
+           FROM (
+               SELECT *, lag(mark, 1, 0::bigint) OVER chain AS before
+               FROM ledger_entry
+               WINDOW chain AS (PARTITION BY account, livemode, code, currency ORDER BY number)
+           ) e
+           LEFT JOIN ledger_transaction t ON t.livemode = e.livemode AND t.id = e.transaction
+           WHERE e.mark < e.before OR e.mark IS DISTINCT FROM t.mark
+           UNION ALL
+           SELECT b.account, b.livemode, b.code, b.entries, b.mark, e.mark
+           FROM ledger_balance b
+           LEFT JOIN ledger_entry e ON (e.account, e.livemode, e.code, e.currency, e.number)
+               = (b.account, b.livemode, b.code, b.currency, b.entries)
+           WHERE b.mark <> coalesce(e.mark, 0)""",
+        ("accounts", "transactions"),
+    ),
+    Invariant(
+        "no guarded account was ever below zero",
+        """SELECT e.account, e.livemode, e.code, e.number, e.balance_after
+           FROM ledger_entry e JOIN ledger_balance b USING (account, livemode, code, currency)
+           WHERE b.guarded AND e.balance_after < 0""",
+        ("accounts",),
+    ),
+    Invariant(
+        "cash in the reserves is what is owed in ssUSD",
+        """SELECT livemode, sum(balance) FILTER (WHERE code LIKE 'reserves:cash%') AS cash,
+               sum(balance) FILTER (WHERE code NOT LIKE 'reserves:cash%') AS owed
+           FROM ledger_balance WHERE currency = 'ssusd' GROUP BY livemode
+           HAVING coalesce(sum(balance) FILTER (WHERE code LIKE 'reserves:cash%'), 0)
+               <> coalesce(sum(balance) FILTER (WHERE code NOT LIKE 'reserves:cash%'), 0)""",
+    ),
+    Invariant(
+        "the meter of the supply is what wallets and fees hold",
+        """SELECT b.livemode, c.used, sum(b.balance) AS held
+           FROM ledger_balance b
+           LEFT JOIN ledger_cap c ON c.account = 'network' AND c.livemode = b.livemode
+               AND c.meter = 'stablecoin:supply'
+           WHERE b.currency = 'ssusd' AND b.code NOT LIKE 'reserves:%'
+               AND b.code NOT LIKE 'redemptions:%'
+           GROUP BY b.livemode, c.used HAVING sum(b.balance) <> coalesce(c.used, 0)""",
+    ),
+    Invariant(
+        "every transaction has entries, and every entry its transaction",
+        """SELECT coalesce(t.livemode, e.livemode) AS livemode,
+               coalesce(t.id, e.transaction) AS id
+           FROM ledger_transaction t
+           FULL JOIN (SELECT DISTINCT livemode, transaction FROM ledger_entry) e
+               ON e.livemode = t.livemode AND e.transaction = t.id
+           WHERE t.id IS NULL OR e.transaction IS NULL""",
+        ("transactions",),
+    ),
+    Invariant(
+        "every object that moves money has its transaction, and none is without its object",
+        """WITH moved AS (
+               SELECT account, livemode, id, 'issued' AS booking FROM stablecoin_issuance
+               UNION ALL
+               SELECT account, livemode, id, 'transferred' FROM stablecoin_transfer
+               WHERE status = 'confirmed'
+               UNION ALL
+               SELECT account, livemode, id, 'scheduled' FROM stablecoin_transfer
+               WHERE scheduled_at IS NOT NULL
+               UNION ALL
+               SELECT account, livemode, id, 'released' FROM stablecoin_transfer
+               WHERE status IN ('cancelled', 'failed')
+               UNION ALL
+               SELECT account, livemode, id, 'burned' FROM stablecoin_redemption
+               UNION ALL
+               SELECT account, livemode, id, status FROM stablecoin_redemption
+               WHERE status IN ('completed', 'failed', 'cancelled')
+               UNION ALL
+               SELECT account, livemode, id, 'verified' FROM stablecoin_reserve_deposit
+               WHERE status = 'verified'
+           )
+           SELECT coalesce(m.livemode, t.livemode) AS livemode,
+               coalesce(m.id, t.source) AS source, coalesce(m.booking, t.booking) AS booking
+           FROM moved m
+           FULL JOIN ledger_transaction t
+               ON t.account = m.account AND t.livemode = m.livemode
+               AND t.source = m.id AND t.booking = m.booking
+           WHERE m.id IS NULL OR t.id IS NULL""",
+    ),
+    Invariant(
+        "what is set aside is what scheduled transfers will cost",
+        """SELECT account, livemode, held, promised FROM (
+               SELECT account, livemode, sum(balance) AS held FROM ledger_balance
+               WHERE code LIKE 'wallet:%:locked' GROUP BY account, livemode
+           ) b FULL JOIN (
+               SELECT account, livemode, sum(amount + fees_network_fee) AS promised
+               FROM stablecoin_transfer WHERE status = 'scheduled' GROUP BY account, livemode
+           ) t USING (account, livemode)
+           WHERE coalesce(held, 0) <> coalesce(promised, 0)""",
+    ),
+    Invariant(
+        "the events of every object are numbered without a gap",
+        """SELECT account, livemode, object_id, count(*) AS events, max(sequence) AS last
+           FROM event GROUP BY account, livemode, object_id
+           HAVING count(*) <> max(sequence) OR min(sequence) <> 1""",
+    ),
+)
