@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import msgspec
 
 from commerce import log
+from commerce.areas.catalog import adjustment, offer, product
 from commerce.areas.identity import account, api_key, connected, expiry
 from commerce.areas.stablecoin import (
     balance,
@@ -82,6 +83,9 @@ MODULES = (
     api_key,
     expiry,
     event,
+    product,
+    offer,
+    adjustment,
     deposit,
     issuance,
     transfer,

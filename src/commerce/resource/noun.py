@@ -98,8 +98,8 @@ def encode_money(value: Any) -> Any:
     """Encode what JSON has no form for: money is its decimal text."""
     if isinstance(value, Money):
         return value.text
-    if isinstance(value, int):
-        return int(value)
+    if isinstance(value, int | str):
+        return int(value) if isinstance(value, int) else str(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
