@@ -69,7 +69,7 @@ async def test_a_verb_does_not_reach_a_live_object_from_test_mode(
 async def test_an_id_of_another_kind_is_missing(
     stage: Stage, play: Rehearsal, endpoint: Endpoint
 ) -> None:
-    route, _ = await play.stage_of(endpoint)
+    route, body = await play.stage_of(endpoint)
     id_ = next(part for part in route.split("/") if len(part) > ID_LENGTH_MIN)
     prefix = id_.partition("_")[0]
     others = []
@@ -79,7 +79,7 @@ async def test_an_id_of_another_kind_is_missing(
     before = await stage.dump()
     for id_ in {id_.partition("_")[0]: id_ for id_ in others}.values():
         route = endpoint.name.replace("{id}", id_)
-        refusal.is_(await stage.ask(route, play.party.key), 404, "resource_missing", "id")
+        refusal.is_(await stage.ask(route, play.party.key, body), 404, "resource_missing", "id")
     assert await stage.dump() == before
 
 

@@ -235,9 +235,10 @@ def create(tx: Tx, params: CreateProduct) -> Product:
     _require_free(tx, params.sku)
     given = params.inventory or InventoryGiven(tracked=False)
     id_ = tx.new_id("prod")
-    of = products.stock_of(tx, id_)
+    if given.tracked:
+        products.open_shelf(tx, id_, new=True)
     if given.on_hand:
-        _receive_first(tx, of, given.on_hand)
+        _receive_first(tx, products.stock_of(tx, id_), given.on_hand)
     inventory = Inventory(tracked=given.tracked, low_stock_threshold=given.low_stock_threshold)
     return tx.add(
         Product(
@@ -262,9 +263,8 @@ def create(tx: Tx, params: CreateProduct) -> Product:
 
 
 def _receive_first(tx: Tx, of: Stock, quantity: int) -> None:
-    """Book what a new product begins with: its accounts are as new as it is."""
+    """Book what a new product begins with: its source is as new as it is."""
     tx.found(chart.stock_source(*of))
-    tx.found(chart.stock_available(*of))
     tx.post(stock.received(of, quantity, number=1, memo="received"))
 
 
@@ -299,6 +299,8 @@ def update(tx: Tx, params: UpdateProduct) -> Product:
     fields = _changes(product, params)
     if "sku" in fields:
         _require_free(tx, fields["sku"])
+    if "inventory" in fields and fields["inventory"].tracked:
+        products.open_shelf(tx, product.id, new=False)
     return products.change(tx, product, event="product.updated", **fields) if fields else product
 
 

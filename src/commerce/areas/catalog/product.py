@@ -217,6 +217,18 @@ def figures(tx: Tx, product: str) -> Figures:
     )
 
 
+def open_shelf(tx: Tx, product: str, *, new: bool) -> None:
+    """Make the balances of a product whose pieces are counted from now on.
+
+    They are there from the first, at zero, since a row that is not there cannot be locked: who
+    found none could take nothing as reserved while somebody else reserves.
+    """
+    stock = stock_of(tx, product)
+    for account in (chart.stock_available(*stock), chart.stock_reserved(*stock)):
+        if new or tx.read(BALANCE.key, account[:4]) is None:
+            tx.found(account)
+
+
 def lock(tx: Tx, id_: str) -> Product:
     """A product to be changed, with its figures. Raises `resource_missing`."""
     product = tx.lock(Product, id_)
