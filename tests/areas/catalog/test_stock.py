@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from ast import literal_eval
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from commerce.areas.catalog import stock
 from commerce.areas.catalog.product import Product
+from commerce.areas.stablecoin.transaction import Transaction
+from commerce.books.stock import Cause
 from commerce.engine.answers import Answer
 from commerce.engine.caller import Caller
 from commerce.engine.command import Command
@@ -16,8 +20,10 @@ from commerce.engine.overlay import Needs
 from commerce.engine.tx import Tx
 from commerce.kernel.errors import ApiError
 from commerce.ledger.audit import audit
+from commerce.resource.expansion import Expander, expanded_in
 from tests.areas.catalog.seller import Seller
 from tests.ladder import refused
+from tests.reading.test_expansion import counted as counted_queries
 from tests.stage import Party, Stage
 
 SHIRT: dict[str, Any] = {"name": "Linen shirt", "unit_price": "39.00"}
@@ -229,3 +235,37 @@ async def test_what_is_reserved_cannot_be_taken_away(
     await stage.done(route, shop.key, on_hand=3, reason="counted")
     assert await counted(stage, shop, id_) == (0, 3, 3)
     await refused(stage, f"DELETE /products/{id_}", shop.key, {}, 400, "state_invalid", "3 pieces")
+
+
+async def test_a_list_is_one_query_of_products_and_one_of_their_figures(stage: Stage) -> None:
+    shop = await stage.open_account()
+    ids = [await product(stage, shop, number) for number in range(12)]
+    async with counted_queries(stage.app.store) as queries:
+        page = await stage.get("/products?limit=12", shop.key)
+    assert [each["inventory"]["on_hand"] for each in page["data"]] == list(reversed(range(12)))
+    assert len([name for name in queries if name.startswith("ledger_balance")]) == 1
+    assert [each["id"] for each in page["data"]] == list(reversed(ids))
+
+
+async def test_what_is_expanded_within_a_verb_has_the_figures_that_the_verb_leaves(
+    stage: Stage, shop: Party, seller: Seller
+) -> None:
+    ids = [await product(stage, shop, 9) for _ in range(3)]
+    plan = Expander(stage.app.registry.nouns).plan(Transaction, ["source"])
+    # A transaction's source is the one member that leads to a product so far.
+    body = msgspec.json.encode([{"source": id_} for id_ in ids])
+
+    def verb(tx: Tx, cause: Cause, lines: list[stock.Line]) -> str:
+        stock.reserve(tx, cause, lines)
+        return expanded_in(tx, plan, body).decode()
+
+    rounds = stage.app.engine.tally.rounds
+    given = seller.command({ids[0]: 4}, stock.RESERVE, verb)
+    answer = await stage.app.engine.submit(given)
+    shown = msgspec.json.decode(literal_eval(answer.body.decode()))
+    found = [each["source"]["inventory"] for each in shown]
+    assert [(each["available"], each["reserved"]) for each in found] == [(5, 4), (9, 0), (9, 0)]
+    assert stage.app.engine.tally.rounds - rounds == 2, "one for products, one for figures"
+    assert [each["source"] for each in shown] == [
+        await stage.get(f"/products/{id_}", shop.key) for id_ in ids
+    ]
