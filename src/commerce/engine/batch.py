@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from commerce.engine.answers import ANSWER, Answer
+from commerce.engine.outbox import EVENT, redacted, redactions
 from commerce.engine.overlay import Miss, Needs, Overlay, WorkingSet
 from commerce.engine.tally import Phases
 from commerce.engine.tx import Means, Tx
@@ -220,7 +221,10 @@ def writing(working: WorkingSet) -> Writing:
         table: [_row(values[key]) for key in sorted(values)]
         for table, values in working.dirty.items()
     }
-    return Writing(inserts, updates, working.announcements)
+    rewrites = redactions(working.redacted)
+    if rewrites:
+        inserts[EVENT] = [redacted(row, rewrites) for row in inserts[EVENT]]
+    return Writing(inserts, updates, working.announcements, rewrites)
 
 
 def _row(value: Any) -> Row:

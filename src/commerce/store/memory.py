@@ -343,6 +343,10 @@ class MemorySession:
                 for table in sorted(rows, key=lambda table: table.order):
                     for row in rows[table]:
                         await put(table, row)
+            for rewrite in writing.rewrites:
+                for row in self._store.rows(rewrite.table).all():
+                    if (after := rewrite.of(row)) != row:
+                        await self._update(rewrite.table, after)
             self._announcements += writing.announcements
             return self._xid
 

@@ -109,12 +109,33 @@ Wanted = Mapping[Index, Mapping[Key, bool]]
 """Rows to load: by index, the keys and whether each is to be locked."""
 
 
+class Rewrite(NamedTuple):
+    """New values for all rows of a table that agree in some columns, however many there are.
+
+    It sees what was committed before it is written, and no row of its own batch's.
+    """
+
+    table: Table
+    match: tuple[str, ...]
+    changed: tuple[str, ...]
+    values: Row
+    """Of the columns of `match`, and then of `changed`."""
+
+    def of(self, row: Row) -> Row:
+        """What becomes of a row: it stays as it is unless it is meant."""
+        given = dict(zip((*self.match, *self.changed), self.values, strict=True))
+        own = dict(zip(self.table.names, row, strict=True))
+        meant = all(own[name] == given[name] for name in self.match)
+        return tuple((own | given).values()) if meant else row
+
+
 class Writing(NamedTuple):
     """All that one batch writes; rows are whole rows in the order of their table's columns."""
 
     inserts: Mapping[Table, list[Row]]
     updates: Mapping[Table, list[Row]]
     announcements: Sequence[str]
+    rewrites: Sequence[Rewrite] = ()
 
 
 class Rows:
