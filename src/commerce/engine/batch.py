@@ -222,7 +222,7 @@ def writing(working: WorkingSet) -> Writing:
         for table, values in working.dirty.items()
     }
     rewrites = redactions(working.redacted)
-    if rewrites:
+    if rewrites and EVENT in inserts:
         inserts[EVENT] = [redacted(row, rewrites) for row in inserts[EVENT]]
     return Writing(inserts, updates, working.announcements, rewrites)
 

@@ -149,7 +149,7 @@ class WorkingSet:
 
     def writes(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.born or self.dirty or self.appended)
+        return bool(self.born or self.dirty or self.appended or self.redacted)
 
 
 class Overlay:

@@ -10,7 +10,7 @@ from commerce.kernel.errors import ApiError
 
 POSTAL_CODE_LENGTH_MAX: Final = 16
 
-_SPACES = re.compile(r"[\s]+")
+_SPACES = re.compile(r"\s+")
 _CODE = re.compile(r"[A-Z]{2}")
 # Ascension and Tristan da Cunha write to Saint Helena in ISO 3166; ZZ is nowhere. Kosovo's XK is
 # its users' own and stays, since its addresses are real and have no other code.
@@ -33,7 +33,8 @@ del _ROWS
 
 def check_country(text: str, *, param: str) -> str:
     """Give a country's code in upper case. Raises `parameter_invalid`, naming `param`."""
-    code = text.upper()
+    # Beyond ASCII there are small letters that become two of these.
+    code = text.upper() if text.isascii() else text
     if code not in COUNTRIES:
         hint = " The United Kingdom is 'GB'." if code == "UK" else ""
         message = f"'{param}' must be a two-letter country code (ISO 3166-1), as 'US'.{hint}"
@@ -47,7 +48,8 @@ def check_postal_code(text: str, country: str, *, param: str) -> str:
     Where the country has no postal codes, what was written stands: people send `00000`. Whether
     there is such a place is not looked up. Raises `parameter_invalid`, naming `param`.
     """
-    code = _SPACES.sub(" ", text).strip().upper()
+    code = _SPACES.sub(" ", text).strip()
+    code = code.upper() if code.isascii() else code
     if country in _PATTERNS and not _pattern(country).fullmatch(code):
         example = POSTAL_CODE_EXAMPLES[country][0]
         message = f"'{param}' must be a postal code of {country}, as '{example}'."
