@@ -10,7 +10,7 @@ MATCH, CHANGED = ("account", "livemode"), ("body", "object_id")
 
 def rewrite(account: str, body: str | None) -> Writing:
     """All answers of an account get a body, and are of no object any more."""
-    return Writing({}, {}, (), [Rewrite(ANSWER, MATCH, CHANGED, (account, False, body, None))])
+    return Writing({}, {}, (), [Rewrite(ANSWER, MATCH, CHANGED, [(account, False, body, None)])])
 
 
 async def answers(store: Store, account: str, *keys: str) -> list[Row]:

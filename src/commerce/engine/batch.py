@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from commerce.engine.answers import ANSWER, Answer
-from commerce.engine.outbox import EVENT, redacted, redactions
+from commerce.engine.outbox import EVENT, redaction
 from commerce.engine.overlay import Miss, Needs, Overlay, WorkingSet
 from commerce.engine.tally import Phases
 from commerce.engine.tx import Means, Tx
@@ -221,10 +221,12 @@ def writing(working: WorkingSet) -> Writing:
         table: [_row(values[key]) for key in sorted(values)]
         for table, values in working.dirty.items()
     }
-    rewrites = redactions(working.redacted)
-    if rewrites and EVENT in inserts:
-        inserts[EVENT] = [redacted(row, rewrites) for row in inserts[EVENT]]
-    return Writing(inserts, updates, working.announcements, rewrites)
+    if not working.redacted:
+        return Writing(inserts, updates, working.announcements)
+    rewrite = redaction(working.redacted)
+    # No rewrite sees what is inserted with it.
+    inserts[EVENT] = rewrite.over(inserts.get(EVENT, ()))
+    return Writing(inserts, updates, working.announcements, [rewrite])
 
 
 def _row(value: Any) -> Row:

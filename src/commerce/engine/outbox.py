@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from commerce.store.table import Column, Key, Rewrite, Row, Table
+from commerce.store.table import Column, Key, Rewrite, Table
 
 EVENT = Table(
     "event",
@@ -31,20 +31,12 @@ OBJECT_AT = EVENT.names.index("data_object")
 """Where an event's row holds the object's JSON."""
 
 
-def redactions(bodies: Mapping[Key, str]) -> list[Rewrite]:
+def redaction(bodies: Mapping[Key, str]) -> Rewrite:
     """That all events of objects show these bodies, and nothing of what changed.
 
     The bodies are by account, mode and id of the object.
     """
     match = ("account", "livemode", "object_id")
     changed = ("data_object", "data_previous_attributes")
-    return [
-        Rewrite(EVENT, match, changed, (*key, body, None)) for key, body in sorted(bodies.items())
-    ]
-
-
-def redacted(row: Row, rewrites: Iterable[Rewrite]) -> Row:
-    """An event that was not written yet, as redactions leave it."""
-    for rewrite in rewrites:
-        row = rewrite.of(row)
-    return row
+    rows = [(*key, body, None) for key, body in sorted(bodies.items())]
+    return Rewrite(EVENT, match, changed, rows)

@@ -344,8 +344,9 @@ class MemorySession:
                     for row in rows[table]:
                         await put(table, row)
             for rewrite in writing.rewrites:
-                for row in self._store.rows(rewrite.table).all():
-                    if (after := rewrite.of(row)) != row:
+                rows_now = self._store.rows(rewrite.table).all()
+                for row, after in zip(rows_now, rewrite.over(rows_now), strict=True):
+                    if after is not row:
                         await self._update(rewrite.table, after)
             self._announcements += writing.announcements
             return self._xid

@@ -117,7 +117,7 @@ def write(writing: Writing, layout: Layout) -> Statement:
             values.append(layout.rows(table, table.names, rows))
             parts.append(f"w{len(parts)} AS ({part(table, len(values))})")
     for table, match, changed, given in writing.rewrites:
-        values.append(layout.rows(table, (*match, *changed), [given]))
+        values.append(layout.rows(table, (*match, *changed), given))
         parts.append(f"w{len(parts)} AS ({_change(table, match, changed, len(values))})")
     notified = ""
     if writing.announcements:

@@ -118,15 +118,22 @@ class Rewrite(NamedTuple):
     table: Table
     match: tuple[str, ...]
     changed: tuple[str, ...]
-    values: Row
-    """Of the columns of `match`, and then of `changed`."""
+    values: Sequence[Row]
+    """Of the columns of `match`, and then of `changed`; each of other rows."""
 
-    def of(self, row: Row) -> Row:
-        """What becomes of a row: it stays as it is unless it is meant."""
-        given = dict(zip((*self.match, *self.changed), self.values, strict=True))
-        own = dict(zip(self.table.names, row, strict=True))
-        meant = all(own[name] == given[name] for name in self.match)
-        return tuple((own | given).values()) if meant else row
+    def over(self, rows: Iterable[Row]) -> list[Row]:
+        """What becomes of rows: each stays as it is unless it is meant."""
+        of, count = _picking(self.table, self.match), len(self.match)
+        named = {
+            given[:count]: dict(zip(self.changed, given[count:], strict=True))
+            for given in self.values
+        }
+        return [
+            tuple((dict(zip(self.table.names, row, strict=True)) | named[of(row)]).values())
+            if of(row) in named
+            else row
+            for row in rows
+        ]
 
 
 class Writing(NamedTuple):

@@ -76,7 +76,8 @@ TYPES: tuple[TaxIdType, ...] = get_args(TaxIdType)
 
 
 def read(**given: str) -> TaxId:
-    return checked(TaxIdDetails(**given), param="tax_ids[0]")  # type: ignore[arg-type] # of any text
+    details = TaxIdDetails(**given)  # type: ignore[arg-type] # of any text
+    return checked(details, param="tax_ids[0]")
 
 
 def refusal(**given: str) -> tuple[str, str | None, str]:
@@ -151,6 +152,17 @@ def test_what_is_said_of_a_number_must_agree() -> None:
 @pytest.mark.parametrize("value", ["\uff11\uff12-3456789", "12-345678\u0669", "12\u20103456789"])
 def test_digits_of_other_scripts_are_no_digits(value: str) -> None:
     assert refusal(type="us_ein", value=value)[0] == "parameter_invalid"
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        *(("by_tin", "2\n0988542"), ("cl_tin", "1251909\n3"), ("es_cif", "J992165\n3")),
+        *(("sg_uen", "0019200\nM"), ("us_ein", "12-3456789\n"), ("us_ein", "12-\t3456789")),
+    ],
+)
+def test_a_number_stands_in_one_line(type_: TaxIdType, value: str) -> None:
+    assert taken(type_, value) is None
 
 
 @given(st.sampled_from(TYPES), st.text(st.characters(codec="ascii"), min_size=1, max_size=64))

@@ -138,7 +138,8 @@ def _types(type_: TaxIdType | None, country: str | None, *, param: str) -> list[
 
 def _read(type_: TaxIdType, country: str | None, value: str) -> TaxId | None:
     """A number of a type, or None where it is not a valid one."""
-    if not value.isascii():
+    # stdnum reads on over a line's end, and takes digits of other scripts for digits.
+    if not (value.isascii() and value.isprintable()):
         return None
     if type_ == EU_VAT:
         return _read_of_union(country, value)
