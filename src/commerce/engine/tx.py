@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -32,6 +32,8 @@ class Means(NamedTuple):
     ids: Callable[..., str]
     master_key: MasterKey
     docs_url: str
+    fixtures: Sequence[Callable[[Tx, Any], None]] = ()
+    """What each new account begins with."""
 
 
 class Emitted(NamedTuple):
@@ -291,6 +293,20 @@ class Tx(Bookkeeper):
             ),
         )
         return made
+
+    def redact(self, thing: Any, *, account: str | None = None) -> None:
+        """Have all events of an object tell of it as it is now, and of nothing that changed.
+
+        What they told before is gone with the commit, and so are the remembered answers that
+        stand in them. Events that another account was told are its own, and stay.
+        """
+        body = kind_of(thing).encode(thing)
+        self._overlay.redacted[self._key_of(thing, account)] = body.decode()
+
+    def furnish(self, account: Any) -> None:
+        """Put into a new account what every new one has."""
+        for fixture in self._means.fixtures:
+            fixture(self, account)
 
     def tell(self, account: str, event: str, object_id: str, body: bytes) -> None:
         """Emit an event to an account that does not own the object, of which it hears this once.

@@ -60,7 +60,6 @@ async def test_a_product_is_made_with_all_that_it_is(stage: Stage, shop: Party) 
             "low_stock_threshold": 5,
         },
         "active": True,
-        "deleted": False,
     }
     assert product["id"].startswith("prod_test_")
     assert await stage.get(f"/products/{product['id']}", shop.key) == product
@@ -133,7 +132,7 @@ async def test_guards_of_create_stand_in_order_and_leave_nothing_behind(
     )
 
 
-@pytest.mark.parametrize("origin", ["pt", "P", "PRT", "12", ""])
+@pytest.mark.parametrize("origin", ["P", "PRT", "12", "", "XX", "UK"])
 async def test_an_origin_that_is_no_country_is_refused(
     stage: Stage, shop: Party, origin: str
 ) -> None:
@@ -155,6 +154,15 @@ async def test_a_price_is_of_any_currency_to_its_last_digit(
 
 def _json(price: Any) -> str:
     return f'"{price}"' if isinstance(price, str) else f"{price:f}"
+
+
+async def test_an_origin_in_small_letters_is_kept_in_capitals(stage: Stage, shop: Party) -> None:
+    product = await made(stage, shop, country_of_origin="pt")
+    assert product["country_of_origin"] == "PT"
+    route = f"PATCH /products/{product['id']}"
+    assert await stage.done(route, shop.key, country_of_origin="Pt") == product
+    body = {"country_of_origin": "UK"}
+    await refused(stage, route, shop.key, body, 400, "parameter_invalid", "GB")
 
 
 async def test_a_form_makes_the_same_product_as_json(stage: Stage, shop: Party) -> None:
@@ -233,26 +241,29 @@ async def test_a_sku_that_was_given_up_is_free(stage: Stage, shop: Party) -> Non
     assert (await made(stage, other, sku="FREE"))["sku"] == "FREE"
 
 
-async def test_a_deleted_product_is_read_and_never_changed_again(stage: Stage, shop: Party) -> None:
+async def test_a_deleted_product_says_so_and_is_missing_to_every_change(
+    stage: Stage, shop: Party
+) -> None:
     first = await made(stage, shop, sku="GONE", inventory={"on_hand": 4})
     path = f"/products/{first['id']}"
     reply = await stage.ask(f"DELETE {path}", shop.key)
-    gone = reply.json
-    none = {**first["inventory"], "on_hand": 0, "available": 0}
-    assert reply.status == 200
-    assert gone == {**first, "deleted": True, "active": False, "sku": None, "inventory": none}
+    gone = {"id": first["id"], "object": "product", "deleted": True}
+    assert (reply.status, reply.json) == (200, gone)
+    assert await stage.get(path, shop.key) == gone
     event = (await stage.events(shop, first["id"]))[-1]
     assert (event["type"], event["data"]["object"]) == ("product.deleted", gone)
     assert event["data"]["previous_attributes"]["inventory"] == first["inventory"]
-    before = await stage.dump()
-    assert await stage.done(f"DELETE {path}", shop.key) == gone
-    assert await stage.get(path, shop.key) == gone
-    assert await stage.dump() == before
     page = await stage.get("/products?limit=100", shop.key)
     assert first["id"] not in {each["id"] for each in page["data"]}
     body = {"adjustment": 1, "reason": "received"}
-    for route, given in ((f"PATCH {path}", {"name": "x"}), (f"POST {path}/inventory", body)):
-        await refused(stage, route, shop.key, given, 400, "state_invalid", "deleted")
+    for route, given in (
+        (f"DELETE {path}", {}),
+        (f"PATCH {path}", {"name": "x"}),
+        (f"POST {path}/inventory", body),
+    ):
+        await refused(stage, route, shop.key, given, 404, "resource_missing")
+    written_off = await stage.get("/stablecoin/transactions?type=stock&limit=1", shop.key)
+    assert (written_off["data"][0]["amount"], written_off["data"][0]["memo"]) == ("4", "deleted")
     await stage.audit()
 
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from commerce.areas.catalog import product as products
-from commerce.areas.catalog.offer import QUANTITY_MAX, Count, require_there
+from commerce.areas.catalog.offer import QUANTITY_MAX, Count
 from commerce.areas.catalog.product import Product
 from commerce.books import chart, stock
 from commerce.engine.caller import Caller
@@ -78,7 +78,6 @@ def adjust(tx: Tx, params: AdjustInventory) -> Product:
     by `source` those of one product. What is reserved by orders cannot be taken away.
     """
     product = products.lock(tx, params.id)
-    require_there(product)
     if not product.inventory.tracked:
         message = "The stock of this product is 'untracked': set 'inventory.tracked' first."
         raise ApiError("state_invalid", message, param="id")

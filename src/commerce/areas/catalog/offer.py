@@ -24,11 +24,12 @@ from commerce.books.stock import Stock
 from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Tx
+from commerce.kernel.country import check_country
 from commerce.kernel.currency import SSUSD
 from commerce.kernel.errors import ApiError
 from commerce.kernel.wording import MUST
 from commerce.resource.example import Example
-from commerce.resource.operation import Params, operation
+from commerce.resource.operation import Deleted, Params, operation
 from commerce.resource.parameter import (
     Id,
     Measure,
@@ -53,7 +54,10 @@ ProductName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Sku = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 TaxCategory = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 HsCode = Annotated[str, _shaped("^[0-9]{6,10}$", "6 to 10 digits")]
-Country = Annotated[str, _shaped("^[A-Z]{2}$", "a country's two letters, in capitals")]
+Country = Annotated[
+    str,
+    msgspec.Meta(min_length=2, max_length=2, extra={MUST: "a two-letter country code, as 'US'"}),
+]
 Count = Annotated[int, msgspec.Meta(ge=0, le=QUANTITY_MAX)]
 
 
@@ -252,7 +256,7 @@ def create(tx: Tx, params: CreateProduct) -> Product:
             currency=params.currency,
             tax_category=params.tax_category,
             hs_code=params.hs_code,
-            country_of_origin=params.country_of_origin,
+            country_of_origin=_origin(params.country_of_origin),
             weight=_weight(params.weight),
             dimensions=_dimensions(params.dimensions),
             inventory=with_figures(inventory, Figures(given.on_hand, 0)),
@@ -266,6 +270,11 @@ def _receive_first(tx: Tx, of: Stock, quantity: int) -> None:
     """Book what a new product begins with: its source is as new as it is."""
     tx.found(chart.stock_source(*of))
     tx.post(stock.received(of, quantity, number=1, memo="received"))
+
+
+def _origin(given: str | None) -> str | None:
+    """A country, if one is named. Raises `parameter_invalid`."""
+    return None if given is None else check_country(given, param="country_of_origin")
 
 
 def _weight(given: WeightGiven | None) -> Weight | None:
@@ -295,19 +304,12 @@ def _need_update(needs: Needs, caller: Caller, params: UpdateProduct) -> None:
 def update(tx: Tx, params: UpdateProduct) -> Product:
     """Change a product. Orders that there are already keep the price they were made at."""
     product = products.lock(tx, params.id)
-    require_there(product)
     fields = _changes(product, params)
     if "sku" in fields:
         _require_free(tx, fields["sku"])
     if "inventory" in fields and fields["inventory"].tracked:
         products.open_shelf(tx, product.id, new=False)
     return products.change(tx, product, event="product.updated", **fields) if fields else product
-
-
-def require_there(product: Product) -> None:
-    """Refuse a product that was deleted. Raises `state_invalid`."""
-    if product.deleted:
-        raise ApiError("state_invalid", "This product is 'deleted', and stays it.", param="id")
 
 
 def _changes(product: Product, params: UpdateProduct) -> dict[str, Any]:
@@ -323,7 +325,7 @@ def _changes(product: Product, params: UpdateProduct) -> dict[str, Any]:
         "sku": params.sku,
         "tax_category": params.tax_category,
         "hs_code": params.hs_code,
-        "country_of_origin": params.country_of_origin,
+        "country_of_origin": _or_unset(params.country_of_origin, _origin),
         "weight": _or_unset(params.weight, _weight),
         "dimensions": _or_unset(params.dimensions, _dimensions),
         "inventory": inventory,
@@ -359,7 +361,7 @@ def _need_delete(needs: Needs, caller: Caller, params: OneProduct) -> None:
 
 
 @operation(
-    Product,
+    Deleted,
     "DELETE /products/{id}",
     scope="products:write",
     params=OneProduct,
@@ -370,11 +372,9 @@ def delete(tx: Tx, params: OneProduct) -> Product:
     """Delete a product for good: its SKU is free again, and pieces still on the shelf written off.
 
     Refused while pieces are reserved: orders are waiting for them. Set `active` to false to stop
-    selling what is left. Deleted twice is as good as once.
+    selling what is left.
     """
     product = products.lock(tx, params.id)
-    if product.deleted:
-        return product
     available, reserved = products.figures(tx, product.id)
     if reserved:
         message = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
@@ -11,15 +11,12 @@ from commerce.books import chart
 from commerce.books.stock import Stock
 from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
-from commerce.engine.tx import Tx
+from commerce.engine.tx import Tx, kind_of, missing
 from commerce.kernel.money import Money
 from commerce.ledger.account import BALANCE
-from commerce.resource import listing
-from commerce.resource.listing import ListOf
 from commerce.resource.noun import COMPUTED, HIDDEN, Noun, Part, noun
 from commerce.resource.reading import Reading
-from commerce.resource.shelf import Shelf
-from commerce.store.table import Filter, Key, Row
+from commerce.store.table import Key, Row
 
 WeightUnit = Literal["g", "kg", "oz", "lb"]
 LengthUnit = Literal["mm", "cm", "m", "in", "ft"]
@@ -72,18 +69,6 @@ class Inventory(Part, frozen=True, kw_only=True):
         return 1 if self.available <= (self.low_stock_threshold or 0) else 2
 
 
-async def _page(reading: Reading, given: Mapping[str, Sequence[str]], url: str) -> ListOf:
-    """A page of products that were not deleted."""
-    asked = listing.parse(Product.__noun__, given)
-    there = Filter("deleted", "=", value=False)
-    asked = msgspec.structs.replace(asked, filters=[*asked.filters, there])
-    return await listing.list_things(reading, Product, asked, url)
-
-
-async def _get(reading: Reading, id_: str) -> Product:
-    return await reading.get(Product, id_)
-
-
 @noun(
     prefix="prod",
     rank=210,
@@ -95,11 +80,10 @@ async def _get(reading: Reading, id_: str) -> Product:
 class Product(Noun, tag="product", frozen=True, kw_only=True):
     """Something you sell.
 
-    A product that was deleted leaves the list and can be neither changed nor ordered; it is still
-    read by its id, with `deleted` true, since orders refer to it.
+    Once deleted, it answers `{"id", "object", "deleted": true}` for good, leaves the list, and can
+    be neither changed nor ordered.
     """
 
-    shelf: ClassVar = Shelf({}, _page, _get)
     emits: ClassVar = (
         *("product.created", "product.updated", "product.deleted"),
         *("inventory.low_stock", "inventory.out_of_stock"),
@@ -127,8 +111,8 @@ class Product(Noun, tag="product", frozen=True, kw_only=True):
     """How many there are. In an event, as it was right after."""
     active: bool = True
     """Whether it can be ordered."""
-    deleted: bool = False
-    """Whether it was deleted, for good."""
+    deleted: Annotated[bool, HIDDEN] = False
+    """Whether it was deleted."""
     adjustments: Annotated[int, HIDDEN] = 0
     """How often its stock was adjusted: each time is one ledger transaction."""
 
@@ -217,6 +201,13 @@ def figures(tx: Tx, product: str) -> Figures:
     )
 
 
+def living(product: Product, *, param: str = "id") -> Product:
+    """A product that was not deleted. Raises `resource_missing`."""
+    if product.deleted:
+        raise missing(kind_of(Product), product.id, param=param)
+    return product
+
+
 def open_shelf(tx: Tx, product: str, *, new: bool) -> None:
     """Make the balances of a product whose pieces are counted from now on.
 
@@ -231,7 +222,7 @@ def open_shelf(tx: Tx, product: str, *, new: bool) -> None:
 
 def lock(tx: Tx, id_: str) -> Product:
     """A product to be changed, with its figures. Raises `resource_missing`."""
-    product = tx.lock(Product, id_)
+    product = living(tx.lock(Product, id_))
     return shown(product, figures(tx, product.id))
 
 

@@ -68,10 +68,9 @@ def by_sku(tx: Tx, sku: str, *, param: str) -> Product:
 
 
 def _for_sale(product: Product, param: str) -> Product:
-    if product.active:
+    if products.living(product, param=param).active:
         return product
-    state = "deleted" if product.deleted else "inactive"
-    message = f"The product '{product.id}' is '{state}'; only one that is 'active' is 'ordered'."
+    message = f"The product '{product.id}' is 'inactive'; only one that is 'active' is 'ordered'."
     raise ApiError("state_invalid", message, param=param)
 
 
