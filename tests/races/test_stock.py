@@ -180,8 +180,19 @@ async def test_a_product_is_deleted_or_sold_and_never_both(shop: Shop, stage: St
             assert (whole["deleted"], kept) == (True, [0, 0])
         else:
             assert (whole["inventory"]["available"], sorted(kept)) == (4, [1, 4])
-    assert ends.keys() <= {(200, "out_of_stock"), (400, "reserved")}
+    assert ends.keys() <= {(200, "resource_missing"), (400, "reserved")}
     await shop.sound()
+
+
+async def test_a_threshold_set_while_pieces_are_sold_is_not_passed_over(
+    shop: Shop, stage: Stage
+) -> None:
+    for number in range(24):
+        id_ = await shop.product(9)
+        route, body = f"PATCH /products/{id_}", {"inventory": {"low_stock_threshold": 6}}
+        sold = later((number % 3) * 0.001, shop.sellers[number % APPS].reserve({id_: 4}))
+        await asyncio.gather(stage.ask(route, shop.party.key, body), sold)
+        assert (await shop.told(id_))["inventory.low_stock"] == 1
 
 
 async def later(seconds: float, what: Any) -> Any:

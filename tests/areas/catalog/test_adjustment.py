@@ -209,3 +209,25 @@ async def test_the_audit_finds_an_adjustment_that_is_not_in_the_ledger(
     assert "adjusted:1" in finding
     await stage.rows(change, id_, 1)
     await stage.audit()
+
+
+async def test_what_is_tracked_has_both_of_its_balances_from_then_on(
+    stage: Stage, shop: Party
+) -> None:
+    """A row that is not there cannot be locked, and so nothing could be decided by it."""
+    query = "SELECT code FROM ledger_balance WHERE currency = $1 AND code LIKE 'stock:p%'"
+
+    async def balances(id_: str) -> set[str]:
+        rows = await stage.rows(query, f"unit:{id_}")
+        return {row["code"].removeprefix(f"stock:{id_}:") for row in rows}
+
+    both = {"available", "reserved"}
+    assert await balances(await product(stage, shop, 0)) == both
+    made = await stage.done("POST /products", shop.key, **SHIRT)
+    assert await balances(made["id"]) == set()
+    for inventory in ({"tracked": True}, {"tracked": False}, {"tracked": True}):
+        await stage.done(f"PATCH /products/{made['id']}", shop.key, inventory=inventory)
+        assert await balances(made["id"]) == both
+    body = {"adjustment": 2, "reason": "received"}
+    await stage.done(f"POST /products/{made['id']}/inventory", shop.key, **body)
+    await stage.audit()

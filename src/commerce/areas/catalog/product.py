@@ -221,7 +221,7 @@ def open_shelf(tx: Tx, product: str, *, new: bool) -> None:
 
 
 def lock(tx: Tx, id_: str) -> Product:
-    """A product to be changed, with its figures. Raises `resource_missing`."""
+    """A product to be changed or sold, with its figures. Raises `resource_missing`."""
     product = living(tx.lock(Product, id_))
     return shown(product, figures(tx, product.id))
 

@@ -3,8 +3,10 @@
 A higher area says in its `needs` what it will move, `need(needs, caller, RESERVE, products)`, and
 then moves it within its verb. All of it happens or none, with the rest of the verb. Each product
 is one ledger transaction, whose source is the object that moved it, so that an order of many lines
-of one product books it once. Balances are locked in the engine's one order, whatever the order of
-lines, and products only where one runs low: a hot product costs no queue within a batch.
+of one product books it once. Products and balances are locked in the engine's one order, whatever
+the order of lines, and a hot product is sold exactly within a batch, without a queue. The product
+is locked too, so that a threshold just set, or a product just withdrawn, is not passed over; what
+runs low is told with the sale.
 """
 
 from __future__ import annotations
@@ -25,11 +27,20 @@ from commerce.ledger.account import LedgerAccount
 ROWS_A_PRODUCT = 5
 """About as many rows as moving one product writes: a transaction, two entries, two balances."""
 
-Move = tuple[Callable[[str, bool, str], LedgerAccount], ...]
-RESERVE: Move = (chart.stock_available, chart.stock_reserved)
-RELEASE: Move = RESERVE
-SHIP: Move = (chart.stock_reserved, chart.stock_shipped)
-TAKE_BACK: Move = (chart.stock_source, chart.stock_available, chart.stock_shipped)
+Account = Callable[[str, bool, str], LedgerAccount]
+
+
+class Move(NamedTuple):
+    """What one kind of move reads and writes: balances, and the product where it is looked at."""
+
+    accounts: tuple[Account, ...]
+    of_product: bool
+
+
+RESERVE = Move((chart.stock_available, chart.stock_reserved), of_product=True)
+RELEASE = Move((chart.stock_available, chart.stock_reserved), of_product=False)
+SHIP = Move((chart.stock_reserved, chart.stock_shipped), of_product=False)
+TAKE_BACK = Move((chart.stock_source, chart.stock_available, chart.stock_shipped), of_product=True)
 
 
 class Line(NamedTuple):
@@ -44,8 +55,9 @@ def need(needs: Needs, caller: Caller, move: Move, ids: Iterable[str]) -> None:
     """All that a move of these products reads and writes."""
     for id_ in ids:
         of = (caller.account, caller.livemode, id_)
-        needs.row(TABLE.key, of)
-        for account in move:
+        if move.of_product:
+            needs.row(TABLE.key, of, lock=True)
+        for account in move.accounts:
             needs.balance(account(*of))
 
 
@@ -79,18 +91,18 @@ def reserve(tx: Tx, cause: Cause, lines: Sequence[Line]) -> list[Line]:
 
     Those, and no others, are released or shipped later: keep which they were, for a product may
     be tracked, or not any more, by then. Raises `out_of_stock` for the first line that finds too
-    little, which counts what lines before it took.
+    little, which counts what lines before it took; `resource_missing`.
     """
     counted: list[Line] = []
     asked: dict[str, int] = {}
     found: dict[str, Product] = {}
     for line in lines:
-        product = tx.get(Product, line.product, param=line.param)
+        product = products.living(tx.get(Product, line.product, param=line.param), param=line.param)
         if not product.inventory.tracked:
             continue
         counted.append(line)
         if product.id not in found:
-            found[product.id] = products.shown(product, products.figures(tx, product.id))
+            found[product.id] = products.lock(tx, product.id)
         asked[product.id] = asked.get(product.id, 0) + line.quantity
         available = found[product.id].inventory.available
         assert available is not None
@@ -125,7 +137,7 @@ def take_back(tx: Tx, cause: Cause, lines: Iterable[Line], *, restock: bool) -> 
     They are on the shelf again if they are to be restocked, and the product was not deleted.
     """
     for id_, quantity in _summed(lines):
-        there = restock and not tx.get(Product, id_).deleted
+        there = restock and not tx.lock(Product, id_).deleted
         tx.post(stock.returned(products.stock_of(tx, id_), quantity, cause, restocked=there))
 
 
