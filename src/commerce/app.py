@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import msgspec
 
 from commerce import log
+from commerce.areas.catalog import adjustment, offer, product
+from commerce.areas.customers import customer
 from commerce.areas.identity import account, api_key, connected, expiry
 from commerce.areas.stablecoin import (
     balance,
@@ -60,6 +62,7 @@ from commerce.ledger.cap import CAP
 from commerce.ledger.directory import ADDRESS
 from commerce.ledger.entry import ENTRY, TRANSACTION
 from commerce.meter.meters import Meters
+from commerce.resource.example import fixtures_of
 from commerce.resource.expansion import Expander
 from commerce.resource.reading import Reader
 from commerce.resource.registry import Registry
@@ -82,6 +85,10 @@ MODULES = (
     api_key,
     expiry,
     event,
+    customer,
+    product,
+    offer,
+    adjustment,
     deposit,
     issuance,
     transfer,
@@ -133,7 +140,8 @@ class App:
         ids = IdFactory(clock.now_ms, randbits)
         self.store = store
         meters = meters or Meters()
-        means = Means(Directory(), lambda: clock.now_ms() // 1000, ids.new, master_key, base_url)
+        now, fixtures = (lambda: clock.now_ms() // 1000), fixtures_of(MODULES)
+        means = Means(Directory(), now, ids.new, master_key, base_url, fixtures)
         self.engine = Engine(
             store,
             means,

@@ -23,6 +23,7 @@ def test_the_guides_of_the_contract_are_there() -> None:
         "watch-a-server",
         "back-up-and-restore",
         "prove-a-transfer",
+        "products-and-stock",
     } <= set(WITH_SNIPPETS)
 
 

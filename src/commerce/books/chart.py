@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from commerce.kernel.currency import SSUSD
+from commerce.kernel.currency import SSUSD, of_stock
 from commerce.ledger.account import NETWORK, LedgerAccount
 
 
@@ -46,3 +46,30 @@ def redemptions_payable(livemode: bool) -> LedgerAccount:
 def fees_network(livemode: bool, currency: str = SSUSD) -> LedgerAccount:
     """What the network earned by transfer fees."""
     return LedgerAccount(NETWORK, livemode, "fees:network", currency, sharded=True)
+
+
+def stock_source(owner: str, livemode: bool, product: str) -> LedgerAccount:
+    """Where pieces of a product come from and are written off to: what ever came, net."""
+    currency = of_stock(product)
+    return LedgerAccount(owner, livemode, "stock:source", currency, debit_normal=True)
+
+
+def stock_available(owner: str, livemode: bool, product: str) -> LedgerAccount:
+    """Pieces on the shelf that nobody has been promised."""
+    return _stock(owner, livemode, product, "available")
+
+
+def stock_reserved(owner: str, livemode: bool, product: str) -> LedgerAccount:
+    """Pieces on the shelf that orders have been promised."""
+    return _stock(owner, livemode, product, "reserved")
+
+
+def stock_shipped(owner: str, livemode: bool, product: str) -> LedgerAccount:
+    """Pieces that customers have, or that are on their way to them."""
+    return _stock(owner, livemode, product, "shipped")
+
+
+@lru_cache(65536)
+def _stock(owner: str, livemode: bool, product: str, state: str) -> LedgerAccount:
+    code, currency = f"stock:{product}:{state}", of_stock(product)
+    return LedgerAccount(owner, livemode, code, currency, guarded=True)

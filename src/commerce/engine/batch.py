@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from commerce.engine.answers import ANSWER, Answer
+from commerce.engine.outbox import EVENT, redaction
 from commerce.engine.overlay import Miss, Needs, Overlay, WorkingSet
 from commerce.engine.tally import Phases
 from commerce.engine.tx import Means, Tx
@@ -220,7 +221,12 @@ def writing(working: WorkingSet) -> Writing:
         table: [_row(values[key]) for key in sorted(values)]
         for table, values in working.dirty.items()
     }
-    return Writing(inserts, updates, working.announcements)
+    if not working.redacted:
+        return Writing(inserts, updates, working.announcements)
+    rewrite = redaction(working.redacted)
+    # No rewrite sees what is inserted with it.
+    inserts[EVENT] = rewrite.over(inserts.get(EVENT, ()))
+    return Writing(inserts, updates, working.announcements, [rewrite])
 
 
 def _row(value: Any) -> Row:

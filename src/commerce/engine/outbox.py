@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from commerce.store.table import Column, Table
+from collections.abc import Mapping
+
+from commerce.store.table import Column, Key, Rewrite, Table
 
 EVENT = Table(
     "event",
@@ -27,3 +29,14 @@ EVENT = Table(
 """One row a change of an object; `sequence` counts an object's changes in commit order."""
 OBJECT_AT = EVENT.names.index("data_object")
 """Where an event's row holds the object's JSON."""
+
+
+def redaction(bodies: Mapping[Key, str]) -> Rewrite:
+    """That all events of objects show these bodies, and nothing of what changed.
+
+    The bodies are by account, mode and id of the object.
+    """
+    match = ("account", "livemode", "object_id")
+    changed = ("data_object", "data_previous_attributes")
+    rows = [(*key, body, None) for key, body in sorted(bodies.items())]
+    return Rewrite(EVENT, match, changed, rows)

@@ -109,7 +109,7 @@ class Needs:
 class WorkingSet:
     """All rows of one batch, as they are now that the verbs before this one have run."""
 
-    __slots__ = ("announcements", "appended", "born", "dirty", "locked", "rows")
+    __slots__ = ("announcements", "appended", "born", "dirty", "locked", "redacted", "rows")
 
     def __init__(self) -> None:
         self.rows: dict[Index, dict[Key, Any]] = {}
@@ -118,6 +118,8 @@ class WorkingSet:
         self.dirty: dict[Table, dict[Key, Any]] = {}
         self.appended: dict[Table, list[Row]] = {}
         self.announcements: list[str] = []
+        self.redacted: dict[Key, str] = {}
+        """What all events of an object are to tell of it, by its key."""
 
     def take(
         self, wanted: dict[Index, dict[Key, bool]], found: list[tuple[Index, list[Row]]]
@@ -147,19 +149,20 @@ class WorkingSet:
 
     def writes(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.born or self.dirty or self.appended)
+        return bool(self.born or self.dirty or self.appended or self.redacted)
 
 
 class Overlay:
     """What one verb has changed: kept when it returns, dropped when it raises."""
 
-    __slots__ = ("appended", "born", "changed", "working")
+    __slots__ = ("appended", "born", "changed", "redacted", "working")
 
     def __init__(self, working: WorkingSet) -> None:
         self.working = working
         self.changed: dict[Index, dict[Key, Any]] = {}
         self.born: set[tuple[Index, Key]] = set()
         self.appended: list[tuple[Table, Row]] = []
+        self.redacted: dict[Key, str] = {}
 
     def read(self, index: Index, key: Key, *, lock: bool = False) -> Any:
         """A row as it is now, None where there is none. Raises `Miss` where nobody looked."""
@@ -171,6 +174,22 @@ class Overlay:
         if value is _UNREAD or (lock and value is not None and not working.holds(index, key)):
             raise Miss(index, key, lock=lock)
         return value
+
+    def read_all(self, index: Index, keys: Iterable[Key]) -> list[Row]:
+        """The rows there are of these, unlocked; all that nobody looked for is one `Miss`."""
+        found: list[Row] = []
+        unseen: list[Key] = []
+        for key in keys:
+            try:
+                row = self.read(index, key)
+            except Miss as miss:
+                unseen += miss.keys
+                continue
+            if row is not None:
+                found.append(row)
+        if unseen:
+            raise Miss(index, *unseen, lock=False)
+        return found
 
     def see(self, kind: Kind, owner: tuple[str, bool], ids: Iterable[str]) -> dict[str, Any]:
         """Those of an owner's objects that there are, by id, with what has been done to them.
@@ -234,3 +253,4 @@ class Overlay:
                     working.announcements.append(f"{table.name}:{key[-1]}")
         for table, row in self.appended:
             working.appended.setdefault(table, []).append(row)
+        working.redacted |= self.redacted

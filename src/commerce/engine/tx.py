@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -32,6 +32,8 @@ class Means(NamedTuple):
     ids: Callable[..., str]
     master_key: MasterKey
     docs_url: str
+    fixtures: Sequence[Callable[[Tx, Any], None]] = ()
+    """What each new account begins with."""
 
 
 class Emitted(NamedTuple):
@@ -170,6 +172,10 @@ class Tx(Bookkeeper):
         row: Row | None = self._overlay.read(index, key)
         return row
 
+    def rows(self, index: Index, keys: Iterable[Key]) -> list[Row]:
+        """The rows there are of these, as they are now, unlocked."""
+        return self._overlay.read_all(index, keys)
+
     def find(self, noun: type[Thing], **unique: str) -> Thing | None:
         """The caller's object with this value in a unique column; None where there is none."""
         kind = kind_of(noun)
@@ -198,9 +204,7 @@ class Tx(Bookkeeper):
         held = Held(kind, key[0], 1, thing)
         self._overlay.put(kind.table.key, key, held)
         for columns, index in kind.table.unique.items():
-            values = [getattr(thing, column, None) for column in columns[2:]]
-            if None not in values:
-                self._overlay.put(index, (*key[:2], *values), key)
+            self._overlay.put(index, _unique(columns, key, thing), key)
         self.added.add(thing.id)  # type: ignore[attr-defined]
         self._emit(held, event or f"{kind.event}.created", previous=None, told=told)
         return thing
@@ -212,11 +216,13 @@ class Tx(Bookkeeper):
         account: str | None = None,
         event: str | None = None,
         told: str | None = None,
+        was: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> Thing:
         """Replace fields of an object and emit its event (`<noun>.updated` unless named).
 
-        `told` is another account that gets the event too.
+        `told` is another account that gets the event too. `was` is what computed fields were
+        before, which no row knows.
         """
         kind = kind_of(thing)
         key = self._key_of(thing, account)
@@ -227,6 +233,11 @@ class Tx(Bookkeeper):
         after: Any = msgspec.structs.replace(before.thing, **fields)
         held = Held(kind, before.account, before.version + 1, after)
         self._overlay.put(kind.table.key, key, held)
+        for index, old, new in _moved(kind, key, before.thing, after):
+            self._overlay.put(index, old, None)
+            self._overlay.put(index, new, key)
+        if was:
+            before = before._replace(thing=msgspec.structs.replace(before.thing, **was))
         self._emit(held, event or f"{kind.event}.updated", previous=before, told=told)
         return after  # type: ignore[no-any-return]
 
@@ -283,6 +294,20 @@ class Tx(Bookkeeper):
         )
         return made
 
+    def redact(self, thing: Any, *, account: str | None = None) -> None:
+        """Have all events of an object tell of it as it is now, and of nothing that changed.
+
+        What they told before is gone with the commit, and so are the remembered answers that
+        stand in them. Events that another account was told are its own, and stay.
+        """
+        body = kind_of(thing).encode(thing)
+        self._overlay.redacted[self._key_of(thing, account)] = body.decode()
+
+    def furnish(self, account: Any) -> None:
+        """Put into a new account what every new one has."""
+        for fixture in self._means.fixtures:
+            fixture(self, account)
+
     def tell(self, account: str, event: str, object_id: str, body: bytes) -> None:
         """Emit an event to an account that does not own the object, of which it hears this once.
 
@@ -323,6 +348,19 @@ class Tx(Bookkeeper):
         attempts = job.attempts + (problem is not None)
         changed = job._replace(due_at=due_at, attempts=attempts, problem=problem)
         self._overlay.put(JOB.key, job.key, tuple(changed))
+
+
+def _unique(columns: tuple[str, ...], key: Key, thing: Any) -> Key:
+    """The key of an object in a unique index; one with nothing in it finds nobody."""
+    return (*key[:2], *[getattr(thing, column, None) for column in columns[2:]])
+
+
+def _moved(kind: Kind, key: Key, before: Any, after: Any) -> Iterator[tuple[Index, Key, Key]]:
+    """The unique indexes in which a change gives an object another key, and both keys."""
+    for columns, index in kind.table.unique.items():
+        old, new = _unique(columns, key, before), _unique(columns, key, after)
+        if old != new:
+            yield index, old, new
 
 
 def _previous(before: bytes, after: bytes) -> str:

@@ -1,4 +1,7 @@
-"""The currencies and how many fraction digits each has: ssUSD, and ISO 4217's from its table."""
+"""The currencies and how many fraction digits each has: ssUSD, and ISO 4217's from its table.
+
+In the ledger, stock is a currency as well: `unit:<product id>`, whose smallest unit is one piece.
+"""
 
 from typing import Final
 
@@ -13,6 +16,17 @@ DIGITS: Final[dict[str, int]] = {SSUSD: 6} | {
     row.code.lower(): row.exponent for row in Currency if row.exponent is not None
 }
 UNIT: Final[dict[str, int]] = {code: 10**places for code, places in DIGITS.items()}
+_STOCK: Final = "unit:"
+
+
+def of_stock(product: str) -> str:
+    """Give the currency in which a product's stock is counted; nobody pays in it."""
+    return f"{_STOCK}{product}"
+
+
+def is_stock(code: str) -> bool:
+    """Say whether a currency counts pieces of a product."""
+    return code.startswith(_STOCK)
 
 
 def digits(code: str) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, NoReturn, Self
 
-from commerce.kernel.currency import SSUSD, UNIT, digits
+from commerce.kernel.currency import SSUSD, UNIT, digits, is_stock
 from commerce.kernel.errors import ApiError
 from commerce.kernel.rounding import half_even, split
 
@@ -128,7 +128,7 @@ class Money:
     def text(self) -> str:
         """The decimal string of the wire: two fraction digits, more only when not zero.
 
-        A currency with fewer than two shows its own.
+        A currency with fewer than two shows its own; stock is whole pieces.
         """
         if self.currency == SSUSD and self.minor >= 0:
             # What there is by the thousand, in whole hundredths as a rule.
@@ -136,7 +136,7 @@ class Money:
             hundredths, rest = divmod(millionths, _TEN_THOUSAND)
             if not rest:
                 return f"{major}.{hundredths:02}"
-        places = digits(self.currency)
+        places = 0 if is_stock(self.currency) else digits(self.currency)
         if places == 0:
             return str(self.minor)
         sign = "-" if self.minor < 0 else ""

@@ -157,6 +157,9 @@ INVARIANTS = (
                UNION ALL
                SELECT account, livemode, id, 'verified' FROM stablecoin_reserve_deposit
                WHERE status = 'verified'
+               UNION ALL
+               SELECT account, livemode, id, 'adjusted:' || number
+               FROM product CROSS JOIN LATERAL generate_series(1, adjustments) number
            )
            SELECT coalesce(m.livemode, t.livemode) AS livemode,
                coalesce(m.id, t.source) AS source, coalesce(m.booking, t.booking) AS booking

@@ -1,9 +1,11 @@
-"""Examples: each operation owes one, which tests, fixtures and the reference pages run."""
+"""Examples and fixtures: what operations are shown with, and what a new account begins with."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from commerce.engine.tx import Tx
 
 
 class Example(Protocol):
@@ -26,3 +28,29 @@ class Example(Protocol):
 
 Staged = Callable[[Example], Awaitable[dict[str, object]]]
 """Sets the stage of an example and gives the parameters to call the operation with."""
+
+Fixture = Callable[[Tx, Any], None]
+"""Puts something into a new test account, which is given as its own noun, in its transaction."""
+Declared = TypeVar("Declared", bound=Fixture)
+
+
+def fixture(planted: Declared) -> Declared:
+    """Declare what every new test account has: `def plant(tx: Tx, account: Account) -> None`.
+
+    It is pure, as verbs are, and runs wherever a test account is opened, after those of lower
+    areas. Whoever opens the account may be another one, in live mode: what it adds is of
+    `account` (`tx.add(..., account=account.id)`) and `livemode=False`.
+    """
+    planted.__fixture__ = True  # type: ignore[attr-defined]
+    return planted
+
+
+def fixtures_of(modules: Sequence[Any]) -> list[Fixture]:
+    """The fixtures that modules declare, in the modules' order."""
+    members = [
+        (module, member)
+        for module in modules
+        for member in vars(module).values()
+        if getattr(member, "__fixture__", False)
+    ]
+    return [member for module, member in members if member.__module__ == module.__name__]

@@ -274,5 +274,17 @@ def expanded_in(tx: Tx, plan: Plan, body: bytes) -> bytes:
         return body
     unfolding = _Unfolding(plan, body)
     while wanted := unfolding.wanted():
-        unfolding.fill({spec: tx.see(spec, ids) for spec, ids in wanted.items()})
+        unfolding.fill({spec: _seen(tx, spec, ids) for spec, ids in wanted.items()})
     return unfolding.body()
+
+
+def _seen(tx: Tx, spec: Spec, ids: Sequence[str]) -> Mapping[str, Any]:
+    """Objects as a verb leaves them, whole: a noun may say how within a transaction, too.
+
+    It does with `complete_in: ClassVar`, which takes the transaction and objects, and gives them.
+    """
+    found = tx.see(spec, ids)
+    complete = getattr(spec.cls, "complete_in", None)
+    if complete is None:
+        return found
+    return {thing.id: thing for thing in complete(tx, list(found.values()))}

@@ -80,7 +80,9 @@ async def list_things(reading: Reading, noun: type[Noun], query: Query, url: str
             message = f"'{name}' names no {spec.name} of this list: '{cursor[:64]}'."
             raise ApiError("cursor_invalid", message, param=name)
         after = tuple(row[spec.table.names.index(column)] for column in spec.order)
-    page = Page(spec.table, query.filters, spec.order, query.limit + 1, after, ascending)
+    there = [Filter("deleted", "=", value=False)] if "deleted" in spec.types else []
+    wanted = [*query.filters, *there]
+    page = Page(spec.table, wanted, spec.order, query.limit + 1, after, ascending)
     rows = await reading.page(page, under=spec.listed_under)
     has_more = len(rows) > query.limit
     rows = rows[: query.limit]

@@ -98,8 +98,8 @@ def encode_money(value: Any) -> Any:
     """Encode what JSON has no form for: money is its decimal text."""
     if isinstance(value, Money):
         return value.text
-    if isinstance(value, int):
-        return int(value)
+    if isinstance(value, int | str):
+        return int(value) if isinstance(value, int) else str(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
@@ -193,13 +193,13 @@ class Spec:
     def thing(self, row: Row) -> Any:
         """The object in a row."""
         values = dict(zip(self._at, row, strict=True))
-        return self.cls(
-            livemode=values["livemode"],
-            **{name: read(values) for name, read in self._readers},
-        )
+        fields = {name: read(values) for name, read in self._readers}
+        return self.cls(livemode=values["livemode"], **fields)
 
     def wire(self, thing: Any) -> dict[str, Any]:
-        """The members of an object that clients see."""
+        """The members of an object that clients see; of one that was deleted, that it was."""
+        if getattr(thing, "deleted", False):
+            return {"id": thing.id, "object": self.name, "deleted": True}
         members = {shown: getattr(thing, name) for name, shown in self.shown}
         return {"object": self.name, **members}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,6 +26,21 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Nothing(Params, frozen=True, kw_only=True):
     """No parameters."""
+
+
+class Deleted(msgspec.Struct, frozen=True, kw_only=True):
+    """What an object answers that was deleted.
+
+    A noun whose objects can be has a hidden field `deleted`: its lists leave them out, and whoever
+    asks for one, or has it expanded, gets this.
+    """
+
+    id: str
+    """The object's id."""
+    object: str
+    """What kind of object it was."""
+    deleted: Literal[True] = True
+    """That it was deleted."""
 
 
 class Access(NamedTuple):

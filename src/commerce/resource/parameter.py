@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -10,7 +11,7 @@ from commerce.kernel import wording
 from commerce.kernel.clock import parse_time
 from commerce.kernel.currency import SSUSD, UNIT
 from commerce.kernel.errors import ApiError
-from commerce.kernel.money import Money
+from commerce.kernel.money import Money, NumberText
 
 T = TypeVar("T")
 
@@ -23,6 +24,7 @@ MetadataValue = Annotated[str, msgspec.Meta(max_length=500)]
 PAIRS_MAX = 50
 CENT = UNIT[SSUSD] // 100
 """In millionths."""
+_MEASURE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?")
 Metadata = Annotated[dict[MetadataKey, MetadataValue | None], msgspec.Meta(max_length=PAIRS_MAX)]
 
 
@@ -34,6 +36,21 @@ class Amount(Money):
 
 class Dollars(Money):
     """An amount of ssUSD: a decimal string or number in major units."""
+
+    __slots__ = ()
+
+
+class Price(str):
+    """An amount of the currency that stands beside it: a decimal string or number in major units.
+
+    It is read by `priced`, where the currency is known.
+    """
+
+    __slots__ = ()
+
+
+class Measure(str):
+    """A length or a weight: a decimal string or number above zero, as plain as it can be."""
 
     __slots__ = ()
 
@@ -61,9 +78,35 @@ def decode(type_: type[Any], value: Any) -> Any:
             return Dollars.parse(value, SSUSD)
         if type_ is Moment:
             return Moment(parse_time(value, param=""))
+        if type_ is Price:
+            return Price(_number(value, "amount_invalid"))
+        if type_ is Measure:
+            return _measure(_number(value, "parameter_invalid"))
     except ApiError as error:
         raise Rejected(error) from error
     raise NotImplementedError(type_)
+
+
+def _number(value: Any, code: str) -> str:
+    """The text of a decimal, however it was sent."""
+    if isinstance(value, NumberText):
+        return value.text
+    if isinstance(value, str) or type(value) is int:
+        return str(value)
+    raise ApiError(code, "'value' must be a decimal string.", param="value")
+
+
+def _measure(text: str) -> Measure:
+    if not _MEASURE.fullmatch(text) or not text.strip("0."):
+        message = "'value' must be a decimal above zero, of at most 9 digits and 3 after the point."
+        raise ApiError("parameter_invalid", message, param="value")
+    major, _, minor = text.partition(".")
+    return Measure(".".join(filter(None, (major.lstrip("0") or "0", minor.rstrip("0")))))
+
+
+def priced(price: Price, currency: str, *, param: str) -> Money:
+    """A price in its currency. Raises what `Money.parse` does."""
+    return Money.parse(price, currency, param=param)
 
 
 def convert(type_: type[T], values: Any, *, strict: bool = True) -> T:

@@ -343,6 +343,11 @@ class MemorySession:
                 for table in sorted(rows, key=lambda table: table.order):
                     for row in rows[table]:
                         await put(table, row)
+            for rewrite in writing.rewrites:
+                rows_now = self._store.rows(rewrite.table).all()
+                for row, after in zip(rows_now, rewrite.over(rows_now), strict=True):
+                    if after is not row:
+                        await self._update(rewrite.table, after)
             self._announcements += writing.announcements
             return self._xid
 

@@ -88,11 +88,15 @@ def _insert(table: Table, mark: int) -> str:
     return f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {rows}"
 
 
-@lru_cache(maxsize=2048)
 def _update(table: Table, mark: int) -> str:
+    return _change(table, table.key.columns, table.updated, mark)
+
+
+@lru_cache(maxsize=2048)
+def _change(table: Table, match: tuple[str, ...], changed: tuple[str, ...], mark: int) -> str:
     """Change rows, each looked up by its key first, for the reason that `_find` gives."""
-    assignments = ", ".join(f"{name} = u.{name}" for name in table.updated)
-    matches = " AND ".join(f"{table.name}.{column} = k.{column}" for column in table.key.columns)
+    assignments = ", ".join(f"{name} = u.{name}" for name in changed)
+    matches = " AND ".join(f"{table.name}.{column} = k.{column}" for column in match)
     return (
         f"UPDATE {table.name} t SET {assignments} FROM"
         f" (SELECT k.*, r.place FROM unnest(${mark}::{table.name}[]) k CROSS JOIN LATERAL"
@@ -112,6 +116,9 @@ def write(writing: Writing, layout: Layout) -> Statement:
         for table, rows in sorted(written.items(), key=lambda each: each[0].order):
             values.append(layout.rows(table, table.names, rows))
             parts.append(f"w{len(parts)} AS ({part(table, len(values))})")
+    for table, match, changed, given in writing.rewrites:
+        values.append(layout.rows(table, (*match, *changed), given))
+        parts.append(f"w{len(parts)} AS ({_change(table, match, changed, len(values))})")
     notified = ""
     if writing.announcements:
         values.append(list(writing.announcements))

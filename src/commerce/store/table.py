@@ -109,12 +109,40 @@ Wanted = Mapping[Index, Mapping[Key, bool]]
 """Rows to load: by index, the keys and whether each is to be locked."""
 
 
+class Rewrite(NamedTuple):
+    """New values for all rows of a table that agree in some columns, however many there are.
+
+    It sees what was committed before it is written, and no row of its own batch's.
+    """
+
+    table: Table
+    match: tuple[str, ...]
+    changed: tuple[str, ...]
+    values: Sequence[Row]
+    """Of the columns of `match`, and then of `changed`; each of other rows."""
+
+    def over(self, rows: Iterable[Row]) -> list[Row]:
+        """What becomes of rows: each stays as it is unless it is meant."""
+        of, count = _picking(self.table, self.match), len(self.match)
+        named = {
+            given[:count]: dict(zip(self.changed, given[count:], strict=True))
+            for given in self.values
+        }
+        return [
+            tuple((dict(zip(self.table.names, row, strict=True)) | named[of(row)]).values())
+            if of(row) in named
+            else row
+            for row in rows
+        ]
+
+
 class Writing(NamedTuple):
     """All that one batch writes; rows are whole rows in the order of their table's columns."""
 
     inserts: Mapping[Table, list[Row]]
     updates: Mapping[Table, list[Row]]
     announcements: Sequence[str]
+    rewrites: Sequence[Rewrite] = ()
 
 
 class Rows:

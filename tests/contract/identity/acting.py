@@ -60,6 +60,7 @@ async def family(stage: Stage) -> Family:
     play = Rehearsal(on_behalf, acting, other)
     await on_behalf.ask("POST /api_keys", parent.key, {"type": "public"}, Idempotency_Key=KEY)
     await play.call("POST /accounts")
+    await play.call("POST /customers", name="Jenny Rosen")
     for number in range(2):
         await play.fund("1000.00")
         await play.call("POST /stablecoin/transfer", to=other.wallet, amount=f"{number + 1}.00")

@@ -230,3 +230,14 @@ def test_a_bound_keeps_to_the_fraction_digits_of_its_currency() -> None:
     with pytest.raises(ApiError) as refused:
         Money.bound("0.000", "usd", param="amount")
     assert refused.value.code == "amount_precision"
+
+
+@given(st.integers(-(10**18), 10**18))
+def test_stock_is_printed_in_whole_pieces(pieces: int) -> None:
+    assert Money(pieces, "unit:prod_1").text == str(pieces)
+
+
+def test_nobody_sends_an_amount_of_stock() -> None:
+    with pytest.raises(ApiError) as refusal:
+        Money.parse("1", "unit:prod_1")
+    assert refusal.value.code == "currency_unsupported"

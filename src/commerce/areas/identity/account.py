@@ -156,7 +156,10 @@ def _open(  # noqa: PLR0913 - all that a new account consists of
         parent=None if parent is None else parent.id,
         root=None if parent is None else parent.family,
     )
-    return tx.add(account, account=id_, told=account.parent)
+    account = tx.add(account, account=id_, told=account.parent)
+    if not livemode:
+        tx.furnish(account)
+    return account
 
 
 def update(tx: Tx, params: UpdateAccount) -> Account:

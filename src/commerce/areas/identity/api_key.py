@@ -390,7 +390,7 @@ def revoke(tx: Tx, params: OneApiKey) -> ApiKey:
     return key if key.status == "revoked" else _revoke(tx, key)
 
 
-def _revoke(tx: Tx, key: ApiKey, **also: str) -> ApiKey:
+def _revoke(tx: Tx, key: ApiKey, **also: Any) -> ApiKey:
     gone: dict[str, Any] = {"status": "revoked", "revoked_at": tx.now}
     return tx.change(key, event="api_key.revoked", **gone, **also)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
 
 from commerce.kernel import address as addresses
+from commerce.kernel.currency import SSUSD, UNIT
 from commerce.kernel.errors import ApiError
 from commerce.ledger.entry import TRANSACTION
 from commerce.resource import listing
@@ -22,6 +25,8 @@ PARAMETERS = {
     "direction": "`in` or `out`, as that address sees it; as you do, without one.",
 }
 DIRECTIONS = ("in", "out")
+STOCK = "stock"
+"""The type of transactions in which pieces move, not money."""
 
 
 class Stream(NamedTuple):
@@ -40,7 +45,7 @@ def shelf(noun: type[Noun]) -> Shelf:
 
     async def page(reading: Reading, given: Mapping[str, Sequence[str]], url: str) -> ListOf:
         rest = {name: values for name, values in given.items() if name not in PARAMETERS}
-        asked = listing.parse(noun.__noun__, rest)
+        asked = _of_one_book(listing.parse(noun.__noun__, rest), rest)
         own = {name: values for name, values in given.items() if name in PARAMETERS}
         streams = _streams(reading, single(own))
         return await _merged(reading, noun, asked, streams, url)
@@ -53,6 +58,34 @@ def shelf(noun: type[Noun]) -> Shelf:
         return thing  # type: ignore[no-any-return]
 
     return Shelf(PARAMETERS, page, get)
+
+
+def _of_one_book(asked: Query, given: Mapping[str, Sequence[str]]) -> Query:
+    """What is asked for of money, or of stock if that is asked for.
+
+    Amounts of stock are whole pieces: they were read as ssUSD is. Raises `parameter_invalid` for
+    amounts of both, and `amount_precision`.
+    """
+    types = {*given.get("type", ()), *given.get("type[]", ())}
+    filters = list(asked.filters)
+    if STOCK not in types:
+        filters.append(Filter("currency", "=", SSUSD))
+    for at, each in enumerate(filters):
+        if STOCK in types and each.column == "amount":
+            if len(types) > 1:
+                message = "Amounts of stock are pieces: ask for them with 'type=stock' alone."
+                raise ApiError("parameter_invalid", message, param="amount")
+            filters[at] = each._replace(value=_pieces(each.value))
+    return msgspec.structs.replace(asked, filters=filters)
+
+
+def _pieces(millionths: Any) -> Any:
+    if isinstance(millionths, list):
+        return [_pieces(each) for each in millionths]
+    pieces, rest = divmod(millionths, UNIT[SSUSD])
+    if rest:
+        raise ApiError("amount_precision", "Amounts of stock are whole pieces.", param="amount")
+    return pieces
 
 
 def _streams(reading: Reading, given: Mapping[str, str]) -> list[Stream]:

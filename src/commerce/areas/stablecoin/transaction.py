@@ -35,6 +35,7 @@ TransactionType = Literal[
 
 
 SOURCE = refers(
+    "product",
     "stablecoin_issuance",
     "stablecoin_redemption",
     "stablecoin_reserve_deposit",
@@ -79,6 +80,9 @@ class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True)
     that came into the reserves, or what a scheduled transfer will cost, fee included, set aside or
     given back (its `source` is that transfer); `settlement` is the dollars of a redemption, sent.
     So what left an address is the sum over `direction=out`, with the fees of its transfers.
+
+    Pieces of a product move in the same ledger. A list holds what moved in ssUSD, unless it is
+    asked for `type=stock`: then `amount` is whole pieces, and `currency` is `unit:<product>`.
     """
 
     shelf: ClassVar[Shelf]
@@ -91,9 +95,10 @@ class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True)
     source: Annotated[str, SOURCE]
     """The object that caused it."""
     amount: Money
-    """How much moved, fees apart; of what is set aside for a transfer, its fee included."""
+    """How much moved, fees apart; of what is set aside for a transfer, its fee included. Of
+    stock, how many pieces."""
     currency: str = SSUSD
-    """Always `ssusd`."""
+    """`ssusd`; of stock, `unit:` and the product's id."""
     sender: str | None = msgspec.field(default=None, name="from")
     """The address it left; null where none did, as for what was minted."""
     recipient: str | None = msgspec.field(default=None, name="to")
@@ -110,7 +115,7 @@ class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True)
     """The ledger it is on."""
     payee: Annotated[str | None, HIDDEN] = None
     memo: str | None = None
-    """The sender's words to the recipient."""
+    """The sender's words to the recipient; of stock that was adjusted, why."""
     mark: Annotated[int, HIDDEN] = 0
 
     @staticmethod

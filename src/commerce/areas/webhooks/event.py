@@ -15,9 +15,10 @@ class EventData(Part, frozen=True, kw_only=True):
     """What an event tells of."""
 
     object: msgspec.Raw
-    """The object, as it was right after."""
+    """The object, as it was right after. Of a customer that was deleted since, only that."""
     previous_attributes: msgspec.Raw | None = None
-    """The members that changed, as they were; null for a new object."""
+    """The members that changed, as they were; null for a new object. A deleted customer's are
+    null."""
 
 
 class EventRequest(Part, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from commerce.kernel.lifecycle import Lifecycle
 from commerce.kernel.money import Money
 from commerce.resource.noun import Spec, _bare, _marks
 from commerce.resource.operation import Operation
-from commerce.resource.parameter import Amount, Dollars, Id, Moment, decode
+from commerce.resource.parameter import Amount, Dollars, Id, Moment, Price, decode
 from commerce.resource.reading import Reading
 from commerce.resource.ref import ADDRESS, Ref
 from commerce.resource.registry import Endpoint
@@ -33,7 +33,7 @@ _WRITE = (
     *("json_invalid", "idempotency_key_invalid", "idempotency_key_in_use"),
     *("idempotency_key_reused", "body_too_large", "content_type_unsupported"),
 )
-_AMOUNTS = {Amount, Dollars}
+_AMOUNTS = {Amount, Dollars, Price}
 _OURS = __name__.partition(".")[0]
 _RECEIVERS: dict[str, type[Any]] = {"tx": Tx, "reading": Reading}
 """What the methods called on a parameter of this name are methods of."""

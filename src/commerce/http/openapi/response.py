@@ -8,6 +8,7 @@ from commerce.http.openapi.refusal import codes
 from commerce.http.openapi.schema import REFERENCE, reference
 from commerce.kernel.errors import ERRORS, ROWS
 from commerce.kernel.version import API_VERSION
+from commerce.resource.operation import Deleted
 from commerce.resource.registry import Endpoint
 
 _INTEGER = {"type": "integer", "minimum": 0}
@@ -107,6 +108,8 @@ def _schema(endpoint: Endpoint) -> dict[str, Any]:
     returns = endpoint.noun or (endpoint.operation.returns if endpoint.operation else None)
     assert returns is not None
     also = endpoint.operation and endpoint.operation.also
+    if endpoint.kind == "retrieve" and "deleted" in returns.__struct_fields__:
+        also = Deleted
     if also:
         return {"oneOf": [reference(returns), reference(also)]}
     if endpoint.kind != "list":

@@ -11,8 +11,8 @@ from commerce.kernel.docstring import field_docs
 from commerce.kernel.money import Money
 from commerce.resource.expansion import Expander
 from commerce.resource.noun import Noun, Spec
-from commerce.resource.operation import Operation
-from commerce.resource.parameter import Amount, Dollars, Moment
+from commerce.resource.operation import Deleted, Operation
+from commerce.resource.parameter import Amount, Dollars, Measure, Moment, Price
 
 NO_PAIRS = "Always empty: no request sets it here."
 REFERENCE = "#/components/schemas/{name}"
@@ -30,6 +30,8 @@ _COIN = {
 _CUSTOM: dict[type[Any], dict[str, Any]] = {
     Amount: {"anyOf": [_DECIMAL, _NUMBER, _COIN]},
     Dollars: {"anyOf": [_DECIMAL, _NUMBER]},
+    Price: {"anyOf": [_DECIMAL, _NUMBER]},
+    Measure: {"anyOf": [_DECIMAL, {"type": "number", "exclusiveMinimum": 0, "maximum": 10**9}]},
     Money: {**_DECIMAL, "description": "A decimal string in major units."},
     Moment: {
         "anyOf": [
@@ -144,4 +146,6 @@ def _expand(schema: dict[str, Any], cls: type[Any], expander: Expander) -> None:
             words = {"description": each.pop("description")} if "description" in each else {}
             options = each.get("anyOf", [each])
             wholes = [reference(spec.cls) for spec in targets]
+            if any("deleted" in spec.types for spec in targets):
+                wholes.append(reference(Deleted))
             schema["properties"][name] = {"anyOf": [*options, *wholes], **words}

@@ -1,0 +1,1 @@
+"""The catalog: what is sold, and how much of it there is."""
