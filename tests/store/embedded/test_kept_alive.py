@@ -12,7 +12,7 @@ from commerce.store import embedded
 from commerce.store.embedded import EmbeddedPostgres, running_url
 from commerce.store.postmaster import Postmaster, postmaster
 from tests.process import command_line, wait_until
-from tests.store.test_embedded import kill, make_owner, query
+from tests.store.embedded.test_embedded import kill, make_owner, query
 
 
 @pytest.fixture
