@@ -7,7 +7,7 @@ import contextvars
 from collections import deque
 from collections.abc import Callable, Coroutine
 from selectors import SelectSelector
-from typing import Any, TypeVar, TypeVarTuple, Unpack
+from typing import Any, TypeVar, TypeVarTuple
 
 Result = TypeVar("Result")
 Given = TypeVarTuple("Given")
@@ -47,8 +47,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def call_soon(
         self,
-        callback: Callable[[Unpack[Given]], object],
-        *args: Unpack[Given],
+        callback: Callable[[*Given], object],
+        *args: *Given,
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
         """What the loop does anyway, without asking each time whether it is being debugged."""
