@@ -1,0 +1,269 @@
+"""A plugin of pytest that runs, for each mutant, the tests that reach it: each in a fork."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple
+
+import coverage
+import pytest
+
+import commerce
+from commerce.store.embedded import EmbeddedPostgres
+from tests.mutation.mutant import Mutant
+from tests.process import reachable_folder
+
+SOURCE = Path(commerce.__path__[0])
+SECONDS_MAX = 120.0
+"""A mutant whose tests have not ended by then has no end."""
+PROGRAMS = ("serve", "data_dir")
+"""Fixtures of tests that start programs, in which there would be no mutant."""
+
+
+class Fate(NamedTuple):
+    """What became of a mutant."""
+
+    mutant: str
+    line: int
+    killed_by: str | None
+    """The test that failed, or `no end`; None where it survived."""
+    tests: int
+    """How many tests were run."""
+    seconds: float
+
+
+class Reached(NamedTuple):
+    """What the tests do without a mutant."""
+
+    lines: dict[str, dict[str, list[str]]]
+    """The tests that reach each line of each module."""
+    seconds: dict[str, float]
+    """How long each takes."""
+
+
+class Crowd:
+    """Takes the place of pytest's own loop over its tests."""
+
+    def __init__(self, mutants: list[Mutant], jobs: int, seconds: float, told: Any) -> None:
+        self.mutants = mutants
+        self.jobs = jobs
+        self.seconds = seconds
+        """How long tests that need PostgreSQL are tried, for one mutant."""
+        self.told = told
+        self.fates: list[Fate] = []
+        self._items: dict[str, pytest.Item] = {}
+        self._functions: dict[tuple[str, str, int], list[FunctionType]] = {}
+        self._postgres: EmbeddedPostgres
+
+    def pytest_configure(self) -> None:
+        """Have hypothesis neither remember failures nor look for smaller ones."""
+        # Not before pytest has got ready to rewrite its assertions.
+        from hypothesis import Phase, settings
+
+        phases = [Phase.explicit, Phase.generate]
+        settings.register_profile("mutants", database=None, deadline=None, phases=phases)
+        settings.load_profile("mutants")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Any:
+        """Give all forks one PostgreSQL; each test has a database of its own there."""
+        if fixturedef.argname != "postgres":
+            return None
+        fixturedef.cached_result = (self._postgres, fixturedef.cache_key(request), None)
+        return self._postgres
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Run no test but in forks."""
+        self._items = {
+            item.nodeid: item
+            for item in session.items
+            if not set(PROGRAMS) & set(getattr(item, "fixturenames", ()))
+        }
+        folder = reachable_folder()
+        self._postgres = EmbeddedPostgres.start(folder / "data", durable=False)
+        try:
+            self._all()
+        finally:
+            self._postgres.stop()
+            shutil.rmtree(folder)
+        return True
+
+    def _all(self) -> None:
+        reached = Reached(*json.loads(_in_fork(self._reach)))
+        for each in gc.get_objects():
+            if type(each) is FunctionType and each.__code__.co_filename.startswith(str(SOURCE)):
+                self._functions.setdefault(_place(each.__code__), []).append(each)
+        waiting = iter([mutant for mutant in self.mutants if mutant.function is not None])
+        running: dict[int, tuple[Mutant, int, float]] = {}
+        while True:
+            while len(running) < self.jobs and (mutant := next(waiting, None)) is not None:
+                chosen = self._chosen(mutant, reached)
+                pid, pipe = _fork(lambda m=mutant, c=chosen: self._try(m, c))
+                running[pipe] = (mutant, pid, time.monotonic())
+            if not running:
+                return
+            self._collect(running)
+
+    def _collect(self, running: dict[int, tuple[Mutant, int, float]]) -> None:
+        """Wait until a fork has ended, or had to be."""
+        ready, _, _ = select.select(list(running), [], [], 1.0)
+        for pipe, (mutant, pid, began) in list(running.items()):
+            seconds = time.monotonic() - began
+            if pipe not in ready and seconds < SECONDS_MAX:
+                continue
+            if pipe not in ready:
+                os.kill(pid, signal.SIGKILL)
+            with os.fdopen(pipe, "rb") as told:
+                text = told.read()
+            os.waitpid(pid, 0)
+            del running[pipe]
+            assert text or seconds >= SECONDS_MAX, f"{mutant.name} cannot be made"
+            by, tests = json.loads(text) if text else ("no end", 0)
+            fate = Fate(mutant.name, mutant.lines[0], by, tests, round(seconds, 2))
+            self.fates.append(fate)
+            self.told(fate)
+
+    def _chosen(self, mutant: Mutant, reached: Reached) -> list[pytest.Item]:
+        """The tests that reach a mutant: the quick ones first, those with a database last."""
+        lines = reached.lines.get(mutant.module, {})
+        first, last = mutant.lines
+        names = {name for line in range(first, last + 1) for name in lines.get(str(line), ())}
+        items = [self._items[name] for name in self._items if name in names]
+        alone = [item for item in items if not _needs_database(item)]
+        alone.sort(key=lambda item: reached.seconds[item.nodeid])
+        return alone + [item for item in items if _needs_database(item)]
+
+    def _reach(self) -> str:
+        """Run every test once, and see where it comes."""
+        cover = coverage.Coverage(data_file=None, source=[str(SOURCE)], config_file=False)
+        seconds: dict[str, float] = {}
+        failed: list[str] = []
+        items = list(self._items.values())
+        cover.start()
+        for item, after in zip_longest(items, items[1:]):
+            cover.switch_context(item.nodeid)
+            began = time.monotonic()
+            if _fails(item, after):
+                failed.append(item.nodeid)
+            seconds[item.nodeid] = time.monotonic() - began
+        cover.stop()
+        found = cover.get_data()
+        lines = {
+            str(Path(path).relative_to(SOURCE)): {
+                str(line): [each for each in names if each and each not in failed]
+                for line, names in found.contexts_by_lineno(path).items()
+            }
+            for path in found.measured_files()
+        }
+        for name in failed:
+            print(f"left out, since it fails by itself: {name}", file=sys.__stderr__)
+        return json.dumps([lines, seconds])
+
+    def _try(self, mutant: Mutant, items: list[pytest.Item]) -> str:
+        """Make the mutant here, and run tests until one notices."""
+        if items:
+            self._become(mutant)
+        began = None
+        count = 0
+        for item, after in zip_longest(items, items[1:]):
+            if _needs_database(item):
+                began = began or time.monotonic()
+                if time.monotonic() - began > self.seconds:
+                    break
+            count += 1
+            if _fails(item, after):
+                item.session._setupstate.teardown_exact(None)
+                return json.dumps([item.nodeid, count])
+        return json.dumps([None, count])
+
+    def _become(self, mutant: Mutant) -> None:
+        """Give the functions that were imported the code of the mutant."""
+        assert mutant.function is not None
+        path = str(SOURCE / mutant.module)
+        code = compiled(mutant, path)
+        replaced = 0
+        for each in _codes(code):
+            if (each.co_qualname, each.co_firstlineno) == mutant.function:
+                for function in self._functions.get(_place(each), ()):
+                    # Without its `super()`, a method would not close over its class.
+                    closed = each.co_freevars or function.__code__.co_freevars
+                    function.__code__ = each.replace(co_freevars=closed)
+                    replaced += 1
+        assert replaced, f"{mutant.name} is nowhere"
+
+
+def compiled(mutant: Mutant, path: str) -> CodeType:
+    """The code of the module with the mutant in it; the tree is as it was afterwards."""
+    mutant.change.apply()
+    try:
+        tree = mutant.tree
+        return compile(tree, path, "exec", dont_inherit=True)
+    finally:
+        mutant.change.undo()
+
+
+def _place(code: CodeType) -> tuple[str, str, int]:
+    return (code.co_filename, code.co_qualname, code.co_firstlineno)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from _codes(each)
+
+
+def _needs_database(item: pytest.Item) -> bool:
+    return "postgres" in getattr(item, "fixturenames", ())
+
+
+def _fails(item: pytest.Item, after: pytest.Item | None) -> bool:
+    from _pytest.runner import runtestprotocol
+
+    reports: Iterable[pytest.TestReport] = runtestprotocol(item, log=False, nextitem=after)
+    return any(report.failed for report in reports)
+
+
+def _fork(work: Any) -> tuple[int, int]:
+    """Do something in a fork; gives its process and the pipe in which its result comes."""
+    out, back = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(back)
+        return pid, out
+    status = 1
+    err = os.dup(2)
+    try:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        text = work()
+        with os.fdopen(back, "w") as pipe:
+            pipe.write(text)
+        status = 0
+    except BaseException:
+        os.write(err, traceback.format_exc().encode())
+    finally:
+        os._exit(status)
+
+
+def _in_fork(work: Any) -> str:
+    pid, pipe = _fork(work)
+    with os.fdopen(pipe) as told:
+        text = told.read()
+    os.waitpid(pid, 0)
+    assert text, "the tests could not be run"
+    return text
