@@ -59,7 +59,10 @@ def main() -> int:
             print(fate, flush=True)
 
     crowd = Crowd(found, given.jobs, given.seconds, told)
-    pytest.main(["-q", "-s", "-p", "no:cacheprovider", "-p", "no:cov", "-m", "not slow", *given.tests], plugins=[crowd])
+    pytest.main(
+        ["-q", "-s", "-p", "no:cacheprovider", "-p", "no:cov", "-m", "not slow", *given.tests],
+        plugins=[crowd],
+    )
     alive = [f for f in crowd.fates if f.killed_by is None]
     print(len(crowd.fates), "tried of", len(found), len(alive), "survived")
     return 0

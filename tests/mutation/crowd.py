@@ -66,6 +66,7 @@ class Crowd:
         self._items: dict[str, pytest.Item] = {}
         self._functions: dict[tuple[str, str, int], list[FunctionType]] = {}
         self._postgres: EmbeddedPostgres
+        self.reached: Reached
 
     def pytest_configure(self) -> None:
         """Have hypothesis neither remember failures nor look for smaller ones."""
@@ -102,7 +103,7 @@ class Crowd:
         return True
 
     def _all(self) -> None:
-        reached = Reached(*json.loads(_in_fork(self._reach)))
+        reached = self.reached = Reached(*json.loads(_in_fork(self._reach)))
         for each in gc.get_objects():
             if type(each) is FunctionType and each.__code__.co_filename.startswith(str(SOURCE)):
                 self._functions.setdefault(_place(each.__code__), []).append(each)
@@ -111,7 +112,7 @@ class Crowd:
         while True:
             while len(running) < self.jobs and (mutant := next(waiting, None)) is not None:
                 chosen = self._chosen(mutant, reached)
-                pid, pipe = _fork(lambda m=mutant, c=chosen: self._try(m, c))
+                pid, pipe = _fork(lambda end, m=mutant, c=chosen: self._try(m, c, end))
                 running[pipe] = (mutant, pid, time.monotonic())
             if not running:
                 return
@@ -146,7 +147,7 @@ class Crowd:
         alone.sort(key=lambda item: reached.seconds[item.nodeid])
         return alone + [item for item in items if _needs_database(item)]
 
-    def _reach(self) -> str:
+    def _reach(self, _: int) -> str:
         """Run every test once, and see where it comes."""
         cover = coverage.Coverage(data_file=None, source=[str(SOURCE)], config_file=False)
         seconds: dict[str, float] = {}
@@ -172,21 +173,26 @@ class Crowd:
             print(f"left out, since it fails by itself: {name}", file=sys.__stderr__)
         return json.dumps([lines, seconds])
 
-    def _try(self, mutant: Mutant, items: list[pytest.Item]) -> str:
+    def _try(self, mutant: Mutant, items: list[pytest.Item], end: int) -> str:
         """Make the mutant here, and run tests until one notices."""
-        if items:
-            self._become(mutant)
-        began = None
+        if not items:
+            return json.dumps([None, 0])
+        self._become(mutant)
         count = 0
-        for item, after in zip_longest(items, items[1:]):
-            if _needs_database(item):
-                began = began or time.monotonic()
-                if time.monotonic() - began > self.seconds:
+        for database in (False, True):
+            group = [item for item in items if _needs_database(item) is database]
+            until = time.monotonic() + self.seconds
+            for item, after in zip_longest(group, group[1:]):
+                count += 1
+                signal.signal(signal.SIGALRM, lambda *_, i=item, c=count: _give_up(end, i, c))
+                signal.alarm(int(8 + 10 * self.reached.seconds[item.nodeid]))
+                failed = _fails(item, after)
+                if failed or time.monotonic() > until:
+                    item.session._setupstate.teardown_exact(None)
+                if failed:
+                    return json.dumps([item.nodeid, count])
+                if time.monotonic() > until:
                     break
-            count += 1
-            if _fails(item, after):
-                item.session._setupstate.teardown_exact(None)
-                return json.dumps([item.nodeid, count])
         return json.dumps([None, count])
 
     def _become(self, mutant: Mutant) -> None:
@@ -213,6 +219,12 @@ def compiled(mutant: Mutant, path: str) -> CodeType:
         return compile(tree, path, "exec", dont_inherit=True)
     finally:
         mutant.change.undo()
+
+
+def _give_up(end: int, item: pytest.Item, count: int) -> None:
+    """End a fork whose test does not: that is a failure too."""
+    os.write(end, json.dumps([f"{item.nodeid} (without end)", count]).encode())
+    os._exit(0)
 
 
 def _place(code: CodeType) -> tuple[str, str, int]:
@@ -250,7 +262,7 @@ def _fork(work: Any) -> tuple[int, int]:
         nowhere = os.open(os.devnull, os.O_RDWR)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
-        text = work()
+        text = work(back)
         with os.fdopen(back, "w") as pipe:
             pipe.write(text)
         status = 0
