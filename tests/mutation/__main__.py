@@ -7,15 +7,13 @@ import json
 import os
 import random
 import sys
-import time
 from ast import parse
 from pathlib import Path
 
 import pytest
 
-import commerce
 from tests.mutation.crowd import SOURCE, Crowd, Fate
-from tests.mutation.mutant import Mutant, mutants
+from tests.mutation.mutant import mutants
 
 LAYERS = ("kernel", "ledger", "books", "engine")
 TESTS = (

@@ -24,7 +24,13 @@ from commerce.resource.registry import Registry
 from commerce.store.table import Filter
 
 
-@noun(prefix="gift", rank=1, filters=("wrapped", "price", "currency"), unique=("code",), announced=True)
+@noun(
+    prefix="gift",
+    rank=1,
+    filters=("wrapped", "price", "currency"),
+    unique=("code",),
+    announced=True,
+)
 class Gift(Noun, tag="gift", frozen=True, kw_only=True):
     """What nobody retrieves: it has no path."""
 
