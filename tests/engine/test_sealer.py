@@ -203,9 +203,22 @@ async def test_one_sealer_leads_while_another_asks(world: World, sealer: Sealer)
     await leading.close()
 
 
-@pytest.mark.parametrize("counts", [[2, 2, 2], [7], [1, 7, 1]])
+@pytest.mark.parametrize(
+    ("counts", "sealed"),
+    [
+        ([2, 2, 2], [2, 2, 2]),
+        ([7], [7]),
+        ([1, 7, 1], [1, 7, 1]),
+        # As many marks as there is room for go into one block, and no part of the next.
+        ([2, 1, 3], [3, 3]),
+    ],
+)
 async def test_a_block_is_cut_where_a_mark_ends(
-    world: World, sealer: Sealer, counts: list[int], monkeypatch: pytest.MonkeyPatch
+    world: World,
+    sealer: Sealer,
+    counts: list[int],
+    sealed: list[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sealing, "BLOCK_TRANSACTIONS_MAX", 3)
     for count in counts:
@@ -213,7 +226,7 @@ async def test_a_block_is_cut_where_a_mark_ends(
     blocks: list[Block] = []
     while found := await sealer.turn():
         blocks += found
-    assert [block.transaction_count for block in blocks] == counts
+    assert [block.transaction_count for block in blocks] == sealed
 
 
 async def test_sealing_goes_on_after_the_store_was_away(memory: Memory) -> None:

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import coverage
 import pytest
+from _pytest.runner import runtestprotocol
 
 import commerce
 from commerce.store.embedded import EmbeddedPostgres
@@ -26,9 +27,9 @@ from tests.mutation.mutant import Mutant
 from tests.process import reachable_folder
 
 SOURCE = Path(commerce.__path__[0])
-SECONDS_MAX = 120.0
-"""A mutant whose tests have not ended by then has no end."""
-PROGRAMS = ("serve", "data_dir")
+SECONDS_MAX = 300.0
+"""A fork that has not ended by then is ended."""
+PROGRAMS = {"serve", "data_dir"}
 """Fixtures of tests that start programs, in which there would be no mutant."""
 
 
@@ -38,7 +39,7 @@ class Fate(NamedTuple):
     mutant: str
     line: int
     killed_by: str | None
-    """The test that failed, or `no end`; None where it survived."""
+    """The test that failed; None where it survived."""
     tests: int
     """How many tests were run."""
     seconds: float
@@ -53,25 +54,37 @@ class Reached(NamedTuple):
     """How long each takes."""
 
 
+class Running(NamedTuple):
+    """A mutant in its fork."""
+
+    mutant: Mutant
+    pid: int
+    began: float
+
+
 class Crowd:
     """Takes the place of pytest's own loop over its tests."""
 
-    def __init__(self, mutants: list[Mutant], jobs: int, seconds: float, told: Any) -> None:
+    def __init__(
+        self, mutants: list[Mutant], jobs: int, seconds: float, told: Callable[[Fate], None]
+    ) -> None:
+        """Take how many forks there may be at once, and who is told what became of each.
+
+        `seconds` is how long a mutant's tests are run without PostgreSQL, and how long with it.
+        """
         self.mutants = mutants
         self.jobs = jobs
         self.seconds = seconds
-        """How long tests that need PostgreSQL are tried, for one mutant."""
         self.told = told
-        self.fates: list[Fate] = []
+        self.reached: Reached
         self._items: dict[str, pytest.Item] = {}
         self._functions: dict[tuple[str, str, int], list[FunctionType]] = {}
         self._postgres: EmbeddedPostgres
-        self.reached: Reached
 
     def pytest_configure(self) -> None:
         """Have hypothesis neither remember failures nor look for smaller ones."""
         # Not before pytest has got ready to rewrite its assertions.
-        from hypothesis import Phase, settings
+        from hypothesis import Phase, settings  # noqa: PLC0415
 
         phases = [Phase.explicit, Phase.generate]
         settings.register_profile("mutants", database=None, deadline=None, phases=phases)
@@ -88,11 +101,8 @@ class Crowd:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run no test but in forks."""
-        self._items = {
-            item.nodeid: item
-            for item in session.items
-            if not set(PROGRAMS) & set(getattr(item, "fixturenames", ()))
-        }
+        usable = [item for item in session.items if not PROGRAMS & _fixtures(item)]
+        self._items = {item.nodeid: item for item in usable}
         folder = reachable_folder()
         self._postgres = EmbeddedPostgres.start(folder / "data", durable=False)
         try:
@@ -103,22 +113,26 @@ class Crowd:
         return True
 
     def _all(self) -> None:
-        reached = self.reached = Reached(*json.loads(_in_fork(self._reach)))
+        pid, pipe = _fork(self._reach)
+        with os.fdopen(pipe) as told:
+            text = told.read()
+        os.waitpid(pid, 0)
+        self.reached = Reached(*json.loads(text))
         for each in gc.get_objects():
             if type(each) is FunctionType and each.__code__.co_filename.startswith(str(SOURCE)):
                 self._functions.setdefault(_place(each.__code__), []).append(each)
-        waiting = iter([mutant for mutant in self.mutants if mutant.function is not None])
-        running: dict[int, tuple[Mutant, int, float]] = {}
+        waiting = iter(self.mutants)
+        running: dict[int, Running] = {}
         while True:
             while len(running) < self.jobs and (mutant := next(waiting, None)) is not None:
-                chosen = self._chosen(mutant, reached)
+                chosen = self._chosen(mutant)
                 pid, pipe = _fork(lambda end, m=mutant, c=chosen: self._try(m, c, end))
-                running[pipe] = (mutant, pid, time.monotonic())
+                running[pipe] = Running(mutant, pid, time.monotonic())
             if not running:
                 return
             self._collect(running)
 
-    def _collect(self, running: dict[int, tuple[Mutant, int, float]]) -> None:
+    def _collect(self, running: dict[int, Running]) -> None:
         """Wait until a fork has ended, or had to be."""
         ready, _, _ = select.select(list(running), [], [], 1.0)
         for pipe, (mutant, pid, began) in list(running.items()):
@@ -132,19 +146,17 @@ class Crowd:
             os.waitpid(pid, 0)
             del running[pipe]
             assert text or seconds >= SECONDS_MAX, f"{mutant.name} cannot be made"
-            by, tests = json.loads(text) if text else ("no end", 0)
-            fate = Fate(mutant.name, mutant.lines[0], by, tests, round(seconds, 2))
-            self.fates.append(fate)
-            self.told(fate)
+            by, tests = json.loads(text) if text else ("none of them, without end", 0)
+            self.told(Fate(mutant.name, mutant.lines[0], by, tests, round(seconds, 2)))
 
-    def _chosen(self, mutant: Mutant, reached: Reached) -> list[pytest.Item]:
+    def _chosen(self, mutant: Mutant) -> list[pytest.Item]:
         """The tests that reach a mutant: the quick ones first, those with a database last."""
-        lines = reached.lines.get(mutant.module, {})
+        lines = self.reached.lines.get(mutant.module, {})
         first, last = mutant.lines
         names = {name for line in range(first, last + 1) for name in lines.get(str(line), ())}
         items = [self._items[name] for name in self._items if name in names]
         alone = [item for item in items if not _needs_database(item)]
-        alone.sort(key=lambda item: reached.seconds[item.nodeid])
+        alone.sort(key=lambda item: self.reached.seconds[item.nodeid])
         return alone + [item for item in items if _needs_database(item)]
 
     def _reach(self, _: int) -> str:
@@ -170,7 +182,7 @@ class Crowd:
             for path in found.measured_files()
         }
         for name in failed:
-            print(f"left out, since it fails by itself: {name}", file=sys.__stderr__)
+            sys.__stderr__.write(f"left out, since it fails by itself: {name}\n")  # type: ignore[union-attr]
         return json.dumps([lines, seconds])
 
     def _try(self, mutant: Mutant, items: list[pytest.Item], end: int) -> str:
@@ -197,11 +209,9 @@ class Crowd:
 
     def _become(self, mutant: Mutant) -> None:
         """Give the functions that were imported the code of the mutant."""
-        assert mutant.function is not None
         path = str(SOURCE / mutant.module)
-        code = compiled(mutant, path)
         replaced = 0
-        for each in _codes(code):
+        for each in _codes(compile(mutant.made(), path, "exec", dont_inherit=True)):
             if (each.co_qualname, each.co_firstlineno) == mutant.function:
                 for function in self._functions.get(_place(each), ()):
                     # Without its `super()`, a method would not close over its class.
@@ -211,19 +221,9 @@ class Crowd:
         assert replaced, f"{mutant.name} is nowhere"
 
 
-def compiled(mutant: Mutant, path: str) -> CodeType:
-    """The code of the module with the mutant in it; the tree is as it was afterwards."""
-    mutant.change.apply()
-    try:
-        tree = mutant.tree
-        return compile(tree, path, "exec", dont_inherit=True)
-    finally:
-        mutant.change.undo()
-
-
 def _give_up(end: int, item: pytest.Item, count: int) -> None:
     """End a fork whose test does not: that is a failure too."""
-    os.write(end, json.dumps([f"{item.nodeid} (without end)", count]).encode())
+    os.write(end, json.dumps([f"{item.nodeid}, without end", count]).encode())
     os._exit(0)
 
 
@@ -238,25 +238,26 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(each)
 
 
+def _fixtures(item: pytest.Item) -> set[str]:
+    return set(getattr(item, "fixturenames", ()))
+
+
 def _needs_database(item: pytest.Item) -> bool:
-    return "postgres" in getattr(item, "fixturenames", ())
+    return "postgres" in _fixtures(item)
 
 
 def _fails(item: pytest.Item, after: pytest.Item | None) -> bool:
-    from _pytest.runner import runtestprotocol
-
     reports: Iterable[pytest.TestReport] = runtestprotocol(item, log=False, nextitem=after)
     return any(report.failed for report in reports)
 
 
-def _fork(work: Any) -> tuple[int, int]:
+def _fork(work: Callable[[int], str]) -> tuple[int, int]:
     """Do something in a fork; gives its process and the pipe in which its result comes."""
     out, back = os.pipe()
     pid = os.fork()
     if pid:
         os.close(back)
         return pid, out
-    status = 1
     err = os.dup(2)
     try:
         nowhere = os.open(os.devnull, os.O_RDWR)
@@ -265,17 +266,7 @@ def _fork(work: Any) -> tuple[int, int]:
         text = work(back)
         with os.fdopen(back, "w") as pipe:
             pipe.write(text)
-        status = 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - whatever it is, the fork ends here
         os.write(err, traceback.format_exc().encode())
     finally:
-        os._exit(status)
-
-
-def _in_fork(work: Any) -> str:
-    pid, pipe = _fork(work)
-    with os.fdopen(pipe) as told:
-        text = told.read()
-    os.waitpid(pid, 0)
-    assert text, "the tests could not be run"
-    return text
+        os._exit(0)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -42,7 +44,7 @@ class Change(NamedTuple):
 
     parent: ast.AST
     field: str
-    index: int | None
+    at: int | None
     old: Any
     new: Any
 
@@ -55,10 +57,10 @@ class Change(NamedTuple):
         self._set(self.old)
 
     def _set(self, node: Any) -> None:
-        if self.index is None:
+        if self.at is None:
             setattr(self.parent, self.field, node)
         else:
-            getattr(self.parent, self.field)[self.index] = node
+            getattr(self.parent, self.field)[self.at] = node
 
 
 class Mutant(NamedTuple):
@@ -82,6 +84,13 @@ class Mutant(NamedTuple):
         """What it is called: the same as long as the code there is."""
         return f"{self.module} {self.place}: {self.wrong}"
 
+    def made(self) -> ast.Module:
+        """The module with the change in it."""
+        self.change.apply()
+        made = copy.deepcopy(self.tree)
+        self.change.undo()
+        return made
+
 
 class _Spot(NamedTuple):
     """Where in a module a walk stands."""
@@ -91,6 +100,16 @@ class _Spot(NamedTuple):
     lines: tuple[int, int] = (0, 0)
     said: bool = False
     """Within what is only said: the arguments of an error or of the log."""
+
+
+def of_layers(layers: Sequence[str], package: Path) -> list[Mutant]:
+    """Every mutant of these layers of the package."""
+    return [
+        mutant
+        for layer in layers
+        for path in sorted((package / layer).glob("*.py"))
+        for mutant in mutants(f"{layer}/{path.name}", ast.parse(path.read_text("utf-8")))
+    ]
 
 
 def mutants(module: str, tree: ast.Module) -> list[Mutant]:
@@ -150,8 +169,8 @@ def _within(spot: _Spot, parent: ast.AST, field: str, child: ast.AST) -> _Spot:
 
 def _last_line(statement: ast.stmt) -> int:
     """The last line of a simple statement, or of the head of one with a body."""
-    body = getattr(statement, "body", None)
-    if isinstance(body, list) and body:
+    body: list[ast.stmt] = getattr(statement, "body", [])
+    if body:
         return max(statement.lineno, body[0].lineno - 1)
     return statement.end_lineno or statement.lineno
 
@@ -175,7 +194,8 @@ def _is_log(node: ast.AST) -> bool:
 
 def _instead(node: ast.AST, spot: _Spot, field: str) -> Iterator[ast.AST]:
     """What may stand wrongly in a node's place."""
-    if field in ("test", "ifs") and not isinstance(node, ast.Compare | ast.UnaryOp | ast.BoolOp):
+    decided = isinstance(node, ast.Compare | ast.UnaryOp | ast.BoolOp)
+    if field in ("test", "ifs") and isinstance(node, ast.expr) and not decided:
         yield ast.UnaryOp(ast.Not(), node)
     for kind, make in _MAKERS.items():
         if isinstance(node, kind):

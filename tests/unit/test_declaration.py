@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, Literal, cast
 
 import msgspec
 import pytest
 
-from commerce.engine.overlay import Held
+from commerce.engine.overlay import Held, Overlay, WorkingSet
+from commerce.engine.tx import Tx
 from commerce.http.form import parse_form
 from commerce.http.openapi.parameter import body
-from commerce.http.openapi.schema import _custom
+from commerce.http.openapi.schema import _custom, components
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.resource import noun as nouns
@@ -21,7 +22,9 @@ from commerce.resource.noun import Noun, Part, encode_money, noun
 from commerce.resource.operation import Operation, Params
 from commerce.resource.parameter import decode
 from commerce.resource.registry import Registry
+from commerce.store.memory import Memory
 from commerce.store.table import Filter
+from tests.engine.world import World
 
 
 @noun(
@@ -98,6 +101,33 @@ def test_what_has_no_form_in_json_is_an_error_of_ours() -> None:
         decode(bytes, "x")
 
 
+async def test_a_unique_field_may_be_nothing_in_as_many_objects_as_there_are() -> None:
+    async with World(Memory()).running() as world:
+
+        def add(tx: Tx, made: Gift) -> Gift:
+            return tx.add(made)
+
+        for number in range(2):
+            await world.operate(add, gift(number, 1), "acct_1")
+        coded = msgspec.structs.replace(gift(2, 1), code="x")
+        await world.operate(add, coded, "acct_1")
+        found: Any = await world.operate(lambda tx, code: tx.find(Gift, code=code), "x", "acct_1")
+        assert found == coded
+        none: Any = await world.operate(lambda tx, code: tx.find(Gift, code=code), "y", "acct_1")
+        assert none is None
+        with pytest.raises(ApiError, match="unavailable"):
+            await world.operate(add, msgspec.structs.replace(coded, id="gift_3"), "acct_1")
+
+
+def test_what_is_known_not_to_be_there_is_not_seen() -> None:
+    working = WorkingSet()
+    keys = [("acct_1", False, f"gift_{number}") for number in range(2)]
+    index = SPEC.table.key
+    working.take({index: dict.fromkeys(keys, False)}, [(index, [row(1, 1)])])
+    seen = Overlay(working).see(SPEC, ("acct_1", False), ["gift_0", "gift_1"])
+    assert seen == {"gift_1": gift(1, 1)}
+
+
 # Filters
 
 
@@ -126,6 +156,15 @@ class Loose(Params, frozen=True, kw_only=True):
     name: str = ""
 
 
+class Pair(Params, frozen=True, kw_only=True):
+    """Shown and taken."""
+
+    key: str
+    """Its key."""
+    text: str = ""
+    """Its text."""
+
+
 def test_what_may_be_anything_or_nothing_is_read_as_it_looks() -> None:
     assert parse_form(b"value[a][b]=1&value[c]=2", Loose) == {"value": {"a": {"b": "1"}, "c": "2"}}
     assert parse_form(b"value[0]=1&value[1]=2", Loose) == {"value": ["1", "2"]}
@@ -142,10 +181,18 @@ def test_types_of_our_own_are_numbers_or_texts_in_schemas() -> None:
     assert _custom(Word) == {"type": "string"}
 
 
+def test_what_is_taken_as_well_as_shown_lacks_nothing_where_it_leaves_something_out() -> None:
+    operation = cast("Operation", SimpleNamespace(also=None, returns=Pair, params=Pair, run=None))
+    alone = cast("Operation", SimpleNamespace(also=None, returns=Pair, params=Loose, run=None))
+    both = components([], [operation], Expander([]))["Pair"]
+    shown = components([], [alone], Expander([]))["Pair"]
+    assert both.get("required", []) == ["key"]
+    assert sorted(shown["required"]) == ["key", "text"]
+
+
 def test_a_verb_without_an_example_is_documented_without_one() -> None:
     schemas = {"Loose": {"properties": {"name": {"type": "string"}}, "required": ["name"]}}
-    operation = cast("Operation", ModuleType("operation"))
-    operation.__dict__["params"] = Loose
+    operation = cast("Operation", SimpleNamespace(params=Loose))
     for example in (None, {"name": "x"}):
         made = body(operation, "/loose", schemas, example)
         assert made["content"]["application/json"].get("example") == example
@@ -172,7 +219,7 @@ def test_a_path_is_looked_for_as_deep_as_one_may_be_asked_for() -> None:
     assert expander.paths(Holder) == []
     with pytest.raises(ApiError, match=f"at most {DEPTH_MAX} parts"):
         expander.plan(Holder, ["deep" + ".inner" * DEPTH_MAX])
-    with pytest.raises(ApiError, match="'deep.inner' cannot be expanded. Nothing can be here."):
+    with pytest.raises(ApiError, match=r"'deep\.inner' cannot be expanded\. Nothing can"):
         expander.plan(Holder, ["deep.inner"])
 
 

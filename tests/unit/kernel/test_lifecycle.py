@@ -112,7 +112,7 @@ def test_a_wrong_table_is_refused_at_construction(name: str, table: str, fault: 
 
 def test_a_refusal_names_the_state_a_verb_leads_to_wherever_it_stands_in_the_table() -> None:
     made = Lifecycle("box", "open close shut\nshut open open")
-    with pytest.raises(ApiError, match="is 'shut' and cannot become 'shut'|is already 'shut'"):
+    with pytest.raises(ApiError, match=r"This box is already 'shut'\."):
         made.move("shut", "close")
-    with pytest.raises(ApiError, match="This box is already 'open'. What it allows now: close."):
+    with pytest.raises(ApiError, match=r"This box is already 'open'\. What it allows now: close\."):
         made.move("open", "open")

@@ -234,7 +234,7 @@ def test_a_bound_keeps_to_the_fraction_digits_of_its_currency() -> None:
 
 def test_an_amount_never_changes_and_hashes_and_shows_as_what_it_is() -> None:
     money = Money(150, "usd")
-    with pytest.raises(AttributeError, match="Money.minor cannot be set"):
+    with pytest.raises(AttributeError, match=r"Money\.minor cannot be set"):
         money.minor = 151
     assert (money.minor, repr(money)) == (150, "Money(150, 'usd')")
     assert {money, Money(150, "usd")} == {money}
