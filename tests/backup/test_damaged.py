@@ -292,10 +292,9 @@ async def test_a_database_that_nobody_has_served_is_refused_migrated_or_not(
     postgres: EmbeddedPostgres, database_url: str
 ) -> None:
     for empty in (True, False):
-        async with migrated(postgres.url) as url:
-            async with connected(database_url if empty else url) as connection:
-                with refusing("there is nothing to back up: the database was never served"):
-                    await _check_schema(connection)
+        async with migrated(postgres.url) as url, connected(database_url if empty else url) as sql:
+            with refusing("there is nothing to back up: the database was never served"):
+                await _check_schema(sql)
 
 
 async def test_a_backup_that_does_not_hold_what_it_says_is_found_out(

@@ -29,6 +29,7 @@ from commerce.store.memory import Memory
 from commerce.store.session import CommitUnknown, Conflict, LockTimeout, StoreUnavailable
 from commerce.store.table import Writing
 from tests.engine.world import Steps, World, booking, codes, command, moving, needing, purse, settle
+from tests.process import eventually
 from tests.store import row
 
 CASH, MINE = purse("cash"), purse("mine", guarded=True)
@@ -311,22 +312,19 @@ async def test_a_sealer_has_no_height_before_the_first_block(memory: Memory, wor
     [(StoreUnavailable(), "sealing_waits"), (LookupError("on purpose"), "sealing_failed")],
 )
 async def test_a_sealer_hangs_up_when_its_store_fails_and_when_it_is_told_to_stop(
-    memory: Memory,
-    steps: Steps,
-    world: World,
-    error: Exception,
-    event: str,
-    monkeypatch: pytest.MonkeyPatch,
+    world: World, steps: Steps, error: Exception, event: str
 ) -> None:
-    monkeypatch.setattr("commerce.engine.sealer.TURN_SECONDS", 0.01)
     await world.submit(moving(CASH, MINE))
     opened = steps.count()["session"]
-    sealer = Sealer(memory, world.now, [False])
+    sealer = Sealer(world.store, world.now, [False])
+
+    async def sealed() -> bool:
+        return (await sealer.state(False)).height == 1
+
     steps.fail("horizon", error)
     with capture_logs() as lines:
         task = asyncio.create_task(sealer.run())
-        while (await sealer.state(False)).height == 0:
-            await asyncio.sleep(0.01)
+        await eventually(sealed)
         sealer.stop()
         await task
     assert [line["event"] for line in lines] == [event]

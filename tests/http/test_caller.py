@@ -21,6 +21,7 @@ from commerce.kernel.currency import SSUSD
 from commerce.kernel.errors import ApiError
 from commerce.kernel.master_key import MasterKey
 from commerce.resource.access import Principal
+from commerce.resource.operation import Operation
 from commerce.resource.parameter import Amount
 from commerce.settings import Settings
 from commerce.store.memory import Memory
@@ -30,6 +31,7 @@ from tests.http.test_limiter import no_body
 from tests.stage import NOW, Stage, app_over
 
 KEY = MasterKey(b"\7" * 32)
+OPERATION: Operation = transfer.transfer.__operation__  # type: ignore[attr-defined]
 OWN = "acct_" + "0" * 26
 
 
@@ -119,15 +121,14 @@ def test_a_header_and_a_body_that_name_two_keys_are_refused() -> None:
     params = transfer.CreateTransfer(
         recipient="x", amount=Amount.parse("1.00", SSUSD), idempotency_key="one"
     )
-    operation = transfer.transfer.__operation__  # type: ignore[attr-defined]
     with pytest.raises(ApiError) as refused:
-        idempotency.read(b"two", params, operation, "key_1", KEY)
+        idempotency.read(b"two", params, OPERATION, "key_1", KEY)
     assert (refused.value.code, refused.value.param) == (
         "idempotency_key_invalid",
         "idempotency_key",
     )
-    assert idempotency.read(b"one", params, operation, "key_1", KEY) == idempotency.read(
-        None, params, operation, "key_1", KEY
+    assert idempotency.read(b"one", params, OPERATION, "key_1", KEY) == idempotency.read(
+        None, params, OPERATION, "key_1", KEY
     )
 
 
@@ -198,7 +199,7 @@ async def test_a_path_that_is_not_there_is_so_without_a_database_too() -> None:
 async def test_a_verb_that_says_nothing_of_what_it_needs_is_run_all_the_same() -> None:
     async with World(Memory()).running() as world:
         sender, recipient = await world.open("100.00", key=True), await world.open()
-        operation = transfer.transfer.__operation__._replace(needs=None)  # type: ignore[attr-defined]
+        operation = OPERATION._replace(needs=None)
         given = transfer.CreateTransfer(
             recipient=recipient.wallet, amount=Amount.parse("1.00", SSUSD)
         )

@@ -24,6 +24,7 @@ from commerce.installation import (
     check_server,
     connected,
 )
+from commerce.resource.rehearsal import Shown
 from commerce.settings import Settings
 from commerce.signals import STOP_SIGNALS, Signals
 from commerce.store.embedded import EmbeddedPostgres
@@ -154,13 +155,13 @@ def test_a_worker_that_does_not_stop_is_ended(monkeypatch: pytest.MonkeyPatch) -
 async def test_the_handbook_is_made_once_and_without_examples_too(tmp_path: Path) -> None:
     rehearsed = 0
 
-    async def rehearse() -> dict[str, object]:
+    async def rehearse() -> dict[str, Shown]:
         nonlocal rehearsed
         rehearsed += 1
         await asyncio.sleep(0)
         return {}
 
-    book = Handbook(REGISTRY, "https://x", Settings(data_dir=tmp_path), rehearse)  # type: ignore[arg-type]
+    book = Handbook(REGISTRY, "https://x", Settings(data_dir=tmp_path), rehearse)
     one, other = await asyncio.gather(book._made(), book._made())
     assert one is other
     assert rehearsed == 1

@@ -45,7 +45,9 @@ def main() -> int:
     parser.add_argument("--tests", nargs="*", default=TESTS)
     parser.add_argument("--out", type=Path, help="a file for what became of each, as JSON")
     given = parser.parse_args()
-    found = [each for each in of_layers(LAYERS, SOURCE) if each.module.startswith(tuple(given.only))]
+    found = [
+        each for each in of_layers(LAYERS, SOURCE) if each.module.startswith(tuple(given.only))
+    ]
     if given.sample is not None:
         found = random.Random(given.seed).sample(found, min(given.sample, len(found)))
     if given.again is not None:

@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -113,7 +114,7 @@ class Crowd:
         return True
 
     def _all(self) -> None:
-        pid, pipe = _fork(self._reach)
+        pid, pipe = _fork(partial(self._reach, os.dup(sys.stderr.fileno())))
         with os.fdopen(pipe) as told:
             text = told.read()
         os.waitpid(pid, 0)
@@ -126,7 +127,7 @@ class Crowd:
         while True:
             while len(running) < self.jobs and (mutant := next(waiting, None)) is not None:
                 chosen = self._chosen(mutant)
-                pid, pipe = _fork(lambda end, m=mutant, c=chosen: self._try(m, c, end))
+                pid, pipe = _fork(partial(self._try, mutant, chosen))
                 running[pipe] = Running(mutant, pid, time.monotonic())
             if not running:
                 return
@@ -159,7 +160,7 @@ class Crowd:
         alone.sort(key=lambda item: self.reached.seconds[item.nodeid])
         return alone + [item for item in items if _needs_database(item)]
 
-    def _reach(self, _: int) -> str:
+    def _reach(self, err: int, _: int) -> str:
         """Run every test once, and see where it comes."""
         cover = coverage.Coverage(data_file=None, source=[str(SOURCE)], config_file=False)
         seconds: dict[str, float] = {}
@@ -182,7 +183,7 @@ class Crowd:
             for path in found.measured_files()
         }
         for name in failed:
-            sys.__stderr__.write(f"left out, since it fails by itself: {name}\n")  # type: ignore[union-attr]
+            os.write(err, f"left out, since it fails by itself: {name}\n".encode())
         return json.dumps([lines, seconds])
 
     def _try(self, mutant: Mutant, items: list[pytest.Item], end: int) -> str:
