@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import pytest
@@ -11,12 +12,12 @@ import pytest
 from commerce.engine import sealer as sealing
 from commerce.engine.sealer import Sealer
 from commerce.ledger.account import BALANCE
-from commerce.ledger.block import BLOCK, Block, leaves
+from commerce.ledger.block import BLOCK, Block, close, leaves
 from commerce.ledger.entry import ENTRY, TRANSACTION
 from commerce.proofs import GENESIS, hash_of_block, merkle_root
 from commerce.store.database import Database
 from commerce.store.memory import Memory
-from commerce.store.session import EPOCH_SHIFT, Store, StoreUnavailable
+from commerce.store.session import EPOCH_SHIFT, Conflict, Store, StoreUnavailable
 from commerce.store.table import Filter, Page, Row, Writing
 from tests.engine.world import World, moving, purse
 from tests.process import eventually
@@ -268,6 +269,24 @@ async def test_a_block_that_could_not_be_kept_is_closed_again(memory: Memory) ->
         memory.interrupt = None
         assert len(await sealer.turn()) == 1
         await sealer._hang_up()
+
+
+async def test_a_block_that_is_refused_leaves_the_line_usable(
+    world: World, sealer: Sealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await move(world)
+
+    def twice(last: Block | None, *given: Any) -> Row:
+        row = close(last, *given)
+        return row if last is None else (row[0], last.height, *row[2:])
+
+    assert len(await sealer.turn()) == 1
+    await move(world)
+    with monkeypatch.context() as patch:
+        patch.setattr(sealing, "close", twice)
+        with pytest.raises(Conflict):
+            await sealer.turn()
+    assert len(await sealer.turn()) == 1
 
 
 async def test_another_cluster_begins_another_epoch(database: Database, migrated_url: str) -> None:

@@ -150,6 +150,10 @@ async def test_an_answer_that_is_cancelled_ends_the_connection() -> None:
         assert await asking == b""
 
 
+async def _is_alone(port: int) -> bool:
+    return not SERVERS[port].server_state.connections
+
+
 async def test_to_a_client_that_has_gone_nothing_is_said_and_nothing_is_heard_of_it() -> None:
     begun, go_on, done = (asyncio.Event() for _ in range(3))
 
@@ -165,6 +169,7 @@ async def test_to_a_client_that_has_gone_nothing_is_said_and_nothing_is_heard_of
         (connection,) = SERVERS[port].server_state.connections
         transport = connection._transport  # type: ignore[union-attr]
         transport.abort()
+        await eventually(lambda: _is_alone(port))
         connection.data_received(GOOD)
         go_on.set()
         await done.wait()

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 import msgspec
 import pytest
 
-from commerce.engine.overlay import Held, Overlay, WorkingSet
+from commerce.engine.overlay import Held, Miss, Overlay, WorkingSet
 from commerce.engine.tx import Tx
 from commerce.http.form import parse_form
 from commerce.http.openapi.parameter import body
@@ -126,6 +126,10 @@ def test_what_is_known_not_to_be_there_is_not_seen() -> None:
     working.take({index: dict.fromkeys(keys, False)}, [(index, [row(1, 1)])])
     seen = Overlay(working).see(SPEC, ("acct_1", False), ["gift_0", "gift_1"])
     assert seen == {"gift_1": gift(1, 1)}
+    with pytest.raises(Miss) as missed:
+        Overlay(working).see(SPEC, ("acct_1", False), ["gift_1", "gift_2", "gift_3"])
+    assert missed.value.keys == (("acct_1", False, "gift_2"), ("acct_1", False, "gift_3"))
+    assert missed.value.lock is False
 
 
 # Filters

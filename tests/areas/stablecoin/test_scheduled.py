@@ -22,6 +22,7 @@ from tests.stage import Party, Stage
 
 ROUTE = "POST /stablecoin/transfer"
 HOUR = 3600
+OWN = f"acct_{'0' * 26}"
 
 
 @pytest.fixture
@@ -229,8 +230,8 @@ async def test_every_movement_of_this_module_balances(stage: Stage) -> None:
 
 def test_of_what_is_no_address_nothing_is_needed() -> None:
     needs = Needs(Directory(), 0)
-    need_own_locked(needs, Caller("acct_1", livemode=False), "no address")
+    need_own_locked(needs, Caller(OWN, livemode=False), "no address")
     assert needs.wanted == {}
-    address = main_wallet("acct_1", livemode=False)
-    need_own_locked(needs, Caller("acct_1", livemode=False), address)
+    address = main_wallet(OWN, livemode=False)
+    need_own_locked(needs, Caller(OWN, livemode=False), address)
     assert [key[2] for key in needs.wanted[BALANCE.key]] == [f"wallet:{address}:locked"]

@@ -50,7 +50,7 @@ def test_base64_with_a_stray_character_is_refused(stray: str) -> None:
 
 def test_what_is_sealed_is_aes_gcm_under_a_subkey_of_its_own() -> None:
     subkey = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"commerce/seal").derive(SECRET)
-    sealed = KEY.seal(b"payload", b"context")
+    sealed = MasterKey(SECRET).seal(b"payload", b"context")
     assert AESGCM(subkey).decrypt(sealed[:12], sealed[12:], b"context") == b"payload"
 
 
