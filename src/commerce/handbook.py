@@ -76,7 +76,7 @@ class Handbook:
                     Setting(row.name, row.default, row.doc) for row in self._settings.describe()
                 ]
                 self._source = Source(made, examples, settings)
-        return self._source
+            return self._source
 
 
 async def write_pages(handbook: Handbook, folder: Path) -> int:

@@ -9,6 +9,7 @@ import pytest
 from commerce.engine.sealer import Sealer
 from commerce.ledger.audit import CHAIN, FINDINGS_MAX, SWEPT, audit
 from commerce.ledger.invariant import INVARIANTS
+from commerce.ledger.recount import wrong
 from commerce.store.database import Database
 from commerce.store.embedded import EmbeddedPostgres
 from tests.database import copied, migrated
@@ -196,6 +197,32 @@ async def test_the_progress_is_told_from_nothing_to_all(sql: "Connection") -> No
     assert told == sorted(told)
     assert (told[0], told[-1]) == (0, 1)
     assert len(told) > len(INVARIANTS)
+    assert max(told) == 1
+
+
+CHAIN_BROKEN: dict[str, set[tuple[int, str]]] = {
+    "a block's time": {(1, "hash"), (2, "created")},
+    "a block's root": {(at, what) for at in (1, 2) for what in ("merkle_root", "hash")},
+    "a block's count": {(at, what) for at in (1, 2) for what in ("transaction_count", "hash")},
+    "a block's hash": {(1, "hash"), (2, "previous_hash")},
+    "the last block's hash": {(2, "hash")},
+    "a block's link": {(2, "previous_hash"), (2, "hash")},
+    "a block that is gone": {
+        (2, what) for what in ("height", "previous_hash", "transaction_count")
+    },
+    "the order of blocks": {(3, "height"), (3, "hash")},
+}
+
+
+@pytest.mark.parametrize("what", CHAIN_BROKEN)
+async def test_what_is_wrong_with_a_block_is_named(sql: "Connection", what: str) -> None:
+    await sql.execute(TAMPERED[what])
+    async with sql.transaction():
+        found = [each async for each in wrong(sql)]
+    assert {each["livemode"] for each in found} == {False}
+    assert {(each["block"], each["problem"]) for each in found} == CHAIN_BROKEN[what]
+    counts = [each["found"] for each in found if each["problem"] == "transaction_count"]
+    assert counts == {"a block's count": [3, 1], "a block that is gone": [4]}.get(what, [])
 
 
 async def test_of_many_violations_the_first_are_named(sql: "Connection") -> None:
