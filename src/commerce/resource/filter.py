@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -22,7 +22,7 @@ from commerce.kernel.clock import DAY_SECONDS, is_date, parse_time
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.kernel.wording import unknown
-from commerce.resource.noun import HIDDEN, Spec, Time, _bare, _marks
+from commerce.resource.noun import HIDDEN, Part, Spec, Time, _bare, _marks
 from commerce.resource.ref import ADDRESS
 from commerce.store.table import Filter
 
@@ -49,6 +49,27 @@ class Condition(msgspec.Struct, frozen=True):
 def filter_names(spec: Spec) -> tuple[str, ...]:
     """The fields a noun's list may be filtered by, beside `metadata`."""
     return (*spec.filters, "created")
+
+
+def reach_into_parts(spec: Spec) -> None:
+    """Let a noun's filters name fields of its parts, as their columns are called.
+
+    `payment_method_type` is `payment_method.type`.
+    """
+    parts = {shown: field for field, shown in spec.shown if is_part(spec.types[field])}
+    for name in spec.filters:
+        for shown, field in parts.items():
+            inner = name.removeprefix(f"{shown}_")
+            hints = get_type_hints(_bare(spec.types[field])[0], include_extras=True)
+            if name not in spec.field_of and inner in hints:
+                spec.field_of[name] = f"{field}_{inner}"
+                spec.types[f"{field}_{inner}"] = hints[inner]
+
+
+def is_part(hint: Any) -> bool:
+    """Whether a field is a part, which is flattened into columns."""
+    bare, _ = _bare(hint)
+    return isinstance(bare, type) and issubclass(bare, Part)
 
 
 def forms(spec: Spec) -> list[str]:

@@ -119,7 +119,7 @@ def _schema(endpoint: Endpoint) -> dict[str, Any]:
         "required": ["object", "url", "has_more", "data"],
         "properties": {
             "object": {"const": "list"},
-            "url": {"const": f"/v1{endpoint.path}", "description": "Where this list is."},
+            "url": {"const": endpoint.url, "description": "Where this list is."},
             "has_more": {"type": "boolean", "description": "Whether more lies beyond this page."},
             "data": {"type": "array", "items": reference(returns), "description": "The objects."},
         },
