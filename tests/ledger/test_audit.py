@@ -49,7 +49,7 @@ SPOILED = {
     "every object that moves money has its transaction, and none is without its object": """
         DELETE FROM stablecoin_transfer
     """,
-    "what is set aside is what scheduled transfers will cost": """
+    "what is set aside is what scheduled transfers and payments to capture will cost": """
         UPDATE stablecoin_transfer SET status = 'scheduled'
     """,
     "the events of every object are numbered without a gap": """

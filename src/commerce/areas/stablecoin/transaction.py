@@ -101,8 +101,8 @@ class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True)
     source: Annotated[str, SOURCE]
     """The object that caused it."""
     amount: Money
-    """How much moved, fees apart; of what is set aside for a transfer, its fee included. Of
-    stock, how many pieces."""
+    """How much moved, fees apart; of what is set aside, its fee included. Of stock, how many
+    pieces."""
     currency: str = SSUSD
     """`ssusd`; of stock, `unit:` and the product's id."""
     sender: str | None = msgspec.field(default=None, name="from")
