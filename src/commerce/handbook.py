@@ -51,7 +51,8 @@ class Handbook:
         found = self._registry
         groups = sorted({group(endpoint.path) for endpoint, _ in found.endpoints()})
         operations = found.operations
-        shown = [*found.nouns, *(each.returns for each in operations)]
+        also = [each.also for each in operations if each.also is not None]
+        shown = [*found.nouns, *(each.returns for each in operations), *also]
         structs = with_parts([*shown, *(each.params for each in operations)])
         return reference.paths(groups, sorted({"error", *(cls.__name__ for cls in structs)}))
 

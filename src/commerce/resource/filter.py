@@ -233,7 +233,7 @@ def _amount(spec: Spec, query: Query) -> Read:
     """Amounts are in the currency that all of a noun's have, or in the one the query names."""
 
     def read(text: str, param: str) -> int:
-        currency = _currency(spec) or next(iter(query.get("currency", ())), None)
+        currency = own_currency(spec) or next(iter(query.get("currency", ())), None)
         if currency is None:
             message = f"'currency' is required beside '{param}'."
             raise ApiError("parameter_missing", message, param="currency")
@@ -242,7 +242,7 @@ def _amount(spec: Spec, query: Query) -> Read:
     return read
 
 
-def _currency(spec: Spec) -> str | None:
+def own_currency(spec: Spec) -> str | None:
     """The currency of all of a noun's amounts, if its declaration says that there is one."""
     fields = {field.name: field.default for field in msgspec.structs.fields(spec.cls)}
     default = fields.get("currency")

@@ -92,7 +92,7 @@ async def retrieve(reading: Reading, params: RetrievePayment) -> Payment | Publi
 def _refuse_public(caller: Caller) -> None:
     if caller.public:
         message = "With a public key, send the payment's 'client_secret'."
-        raise ApiError("key_type_not_allowed", message, param="client_secret")
+        raise ApiError("key_type_not_allowed", message)
 
 
 def _owner(caller: Caller, params: RetrievePayment) -> str | None:

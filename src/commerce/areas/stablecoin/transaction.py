@@ -35,7 +35,9 @@ TransactionType = Literal[
 
 
 SOURCE = refers(
+    "payment",
     "product",
+    "refund",
     "stablecoin_issuance",
     "stablecoin_redemption",
     "stablecoin_reserve_deposit",

@@ -111,7 +111,9 @@ def _schema(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.kind == "retrieve" and "deleted" in returns.__struct_fields__:
         also = Deleted
     if also:
-        return {"oneOf": [reference(returns), reference(also)]}
+        # What is told apart by no more than what is left out is of both.
+        tags = [each.__struct_config__.tag for each in (returns, also)]
+        return {"anyOf" if tags[0] == tags[1] else "oneOf": [reference(returns), reference(also)]}
     if endpoint.kind != "list":
         return reference(returns)
     return {
