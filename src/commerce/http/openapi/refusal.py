@@ -55,6 +55,8 @@ def codes(endpoint: Endpoint) -> dict[int, list[str]]:
         found.discard("resource_missing")
     if "{" in endpoint.path:
         found |= {"resource_missing", "route_missing"}
+    elif endpoint.operation is not None and "{" in (endpoint.operation.alias or ""):
+        found.add("route_missing")
     by_status: dict[int, list[str]] = {}
     for code in sorted(found):
         row = ERRORS[code]
