@@ -162,6 +162,18 @@ async def test_without_the_secret_nobody_but_its_account_reads_a_payment(
     assert (bare.status, bare.error["code"]) == (403, "key_type_not_allowed")
 
 
+async def test_a_condition_says_nothing_of_a_payment_to_who_lacks_its_secret(
+    stage: Stage, merchant: Party, payer: Party
+) -> None:
+    asked = await ask_for(stage, merchant)
+    route = f"POST /payments/{asked['id']}/confirm"
+    wrong = asked["client_secret"][:-1] + ("0" if asked["client_secret"][-1] != "0" else "1")
+    for secret, status in ((wrong, 404), (asked["client_secret"], 412)):
+        body = {"client_secret": secret}
+        reply = await stage.ask(route, payer.key, body, If_Match='"0000000000000000"')
+        assert reply.status == status
+
+
 async def test_a_public_key_spends_from_no_wallet(
     stage: Stage, merchant: Party, payer: Party
 ) -> None:

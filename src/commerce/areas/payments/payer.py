@@ -167,11 +167,11 @@ def _asked_for(tx: Tx, params: ConfirmPayment) -> tuple[Payment, str]:
         _refuse_public(caller)
         return tx.lock(Payment, params.id), owner
     table = Payment.__noun__.table
-    if tx.read(table.key, (owner, caller.livemode, params.id)) is None:
+    there = tx.read(table.key, (owner, caller.livemode, params.id)) is not None
+    # The secret comes first: to compare a stranger's payment with `If-Match` would say it is there.
+    if not there or not secret.opens(tx.get(Payment, params.id, account=owner), key):
         raise missing(kind_of(Payment), params.id)
     payment = tx.lock(Payment, params.id, account=owner)
-    if not secret.opens(payment, key):
-        raise missing(kind_of(Payment), params.id)
     if caller.public:
         message = "A public key may be anybody's, so it spends from no wallet: use a secret key."
         raise ApiError("key_type_not_allowed", message)
