@@ -27,7 +27,7 @@ from commerce.settings import Settings
 from commerce.store.memory import Memory
 from tests.contract import refusal
 from tests.engine.world import World
-from tests.http.test_limiter import no_body
+from tests.http.limited import no_body
 from tests.stage import NOW, Stage, app_over
 
 KEY = MasterKey(b"\7" * 32)
