@@ -58,15 +58,15 @@ def verify(proof: Mapping[str, Any], block_hash: str) -> dict[str, Any]:
         index, size = int(proof["index"]), int(block["transaction_count"])
         root = bytes.fromhex(block["merkle_root"])
         previous = bytes.fromhex(block["previous_hash"])
-        numbers = int(block["height"]), int(block["created"])
-    except (KeyError, TypeError, ValueError) as error:
+        height, created = int(block["height"]), int(block["created"])
+        hashed = hash_of_block(height, previous, root, created, size)
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise ProofError(f"the proof is incomplete or malformed: {error}") from None
     if hashlib.sha256(canonical).digest() != tx_hash:
         raise ProofError("tx_hash is not the hash of the canonical form")
     if root_of(tx_hash, index, size, path) != root:
         raise ProofError("the path does not lead from the transaction to the block's root")
-    height, created = numbers
-    if hash_of_block(height, previous, root, created, size).hex() != block_hash.lower():
+    if hashed.hex() != block_hash.lower():
         raise ProofError("the block in the proof has another hash")
     return _read(canonical)
 

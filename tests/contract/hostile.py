@@ -188,6 +188,9 @@ def sizes() -> list[Hostile]:
         found.append(
             Hostile(f"type: {kind!r}", 415, headers=[(b"content-type", kind)], body=(b"{}",))
         )
+    for coding in (b"gzip", b"br", b"identity, gzip", b"", b"x" * 8000):
+        coded = [JSON_TYPE, (b"content-encoding", coding)]
+        found.append(Hostile(f"coding: {coding[:30]!r}", 415, headers=coded, body=(b"{}",)))
     return found
 
 

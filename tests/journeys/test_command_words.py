@@ -9,6 +9,8 @@ import pytest
 
 from commerce import __version__
 from commerce.areas.identity.account import Capability, Plan, Verification
+from commerce.command import terminal
+from commerce.http.idempotency import KeyState
 from commerce.installation import public_url
 from commerce.kernel.version import API_VERSION
 from commerce.resource.access import SCOPES, KeyType
@@ -101,3 +103,12 @@ def test_an_unknown_variable_is_refused_and_the_nearest_known_one_named(call: Ca
         assert message == (
             "the variable COMMERCE_PROT is unknown; the nearest known one is COMMERCE_PORT"
         )
+
+
+def test_what_a_client_wrote_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "Ada \x1b[2J\x07\r\n\x9b31m\u202eé…"
+    terminal.show(KeyState(key=words, status="completed"), as_json=False)
+    terminal.print_table(("name",), [[words]])
+    out = capsys.readouterr().out
+    assert out.count(r"Ada \x1b[2J\x07\r\n\x9b31m\u202eé…") == 2
+    assert all(each.isprintable() for each in out.replace("\n", ""))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from commerce.proofs import GENESIS, hash_of_block, merkle_root
 from commerce.web.reference import guides
 from tests.contract.surface import ENDPOINTS
 from tests.process import Server
@@ -63,3 +68,48 @@ def test_the_snippets_of_a_guide_work(server: Server, name: str) -> None:
     assert len(answers) >= 4
     for each, expects in answers:
         check(each, expects)
+
+
+@pytest.mark.parametrize(("times", "said"), [(1, "proved: 5.00 ssUSD"), (2, "is there twice")])
+def test_a_statement_that_counts_a_payment_twice_proves_nothing(
+    tmp_path: Path, times: int, said: str
+) -> None:
+    posting = ["acct_2", "wallet:b:available", "acct_1", "wallet:a:available", "ssusd", 5_000_000]
+    members = ["acct_2", "txn_1", 7, "transfer", "tr_1", "transferred", 5_000_000, "ssusd"]
+    canonical = json.dumps(["commerce.transaction.1", *members, "b", "a", None, [posting]])
+    leaf = hashlib.sha256(canonical.encode()).digest()
+    root = merkle_root([leaf])
+    block = {
+        "height": 1,
+        "created": 8,
+        "transaction_count": 1,
+        "previous_hash": GENESIS.hex(),
+        "merkle_root": root.hex(),
+    }
+    proof = {
+        "canonical": canonical,
+        "tx_hash": leaf.hex(),
+        "index": 0,
+        "path": [],
+        "block": block,
+    }
+    balance = {
+        "address": "a",
+        "block_height": 1,
+        "transaction_count": times,
+        "balances": {"available": f"{5 * times}.00"},
+    }
+    statement = {"balance": balance, "proofs": [proof] * times, "blocks": [block]}
+    programs = dict(PROGRAM.findall(guides()["prove-a-transfer"]))
+    (tmp_path / "prove.py").write_text(programs["prove.py"])
+    (tmp_path / "statement.json").write_text(json.dumps(statement))
+    published = hash_of_block(1, GENESIS, root, 8, 1).hex()
+    ran = subprocess.run(
+        [sys.executable, "prove.py", "statement.json", published],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said in ran.stdout + ran.stderr
+    assert ran.returncode == times - 1

@@ -115,7 +115,7 @@ def show(thing: Any, *, as_json: bool) -> None:
         print(text)
         return
     for name, value in json.loads(text).items():
-        print(f"{name:14} {value if isinstance(value, str) else json.dumps(value)}")
+        print(f"{name:14} {_printed(value) if isinstance(value, str) else json.dumps(value)}")
 
 
 def show_all(things: list[Any], columns: tuple[str, ...], *, as_json: bool) -> None:
@@ -125,6 +125,13 @@ def show_all(things: list[Any], columns: tuple[str, ...], *, as_json: bool) -> N
         print(json.dumps(shown))
         return
     print_table(columns, [[_cell(column, each[column]) for column in columns] for each in shown])
+
+
+def _printed(text: str) -> str:
+    """A client's words for a terminal: what is not printed is escaped, and commands nothing."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 def _cell(column: str, value: Any) -> str:
@@ -137,7 +144,7 @@ def print_table(columns: tuple[str, ...], rows: list[list[str]]) -> None:
     """Print cells whole, since they are there to be copied; to a program, each row in one line."""
     table = Table(*(Column(column, overflow="fold") for column in columns))
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(_printed(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
 
 

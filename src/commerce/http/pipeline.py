@@ -41,6 +41,8 @@ from commerce.store.session import StoreUnavailable
 
 JSON_TYPE = b"application/json"
 FORM_TYPE = b"application/x-www-form-urlencoded"
+IDENTITY = b"identity"
+"""The name of no encoding of a body."""
 _CHARSET = re.compile(rb"(?:^|;)\s*charset\s*=\s*\"?([^\";\s]*)", re.IGNORECASE)
 ROWS_A_VERB = 10
 """About as many rows a verb writes that says nothing else: a transfer, its entries, its event."""
@@ -143,6 +145,9 @@ class Pipeline(NamedTuple):
         if body and given not in (JSON_TYPE, FORM_TYPE):
             message = "Send the body as 'Content-Type: application/json'."
             raise ApiError("content_type_unsupported", message, param="Content-Type")
+        if body and request.headers.get(b"content-encoding", IDENTITY).lower() != IDENTITY:
+            message = "Send the body as it is: no 'Content-Encoding' is taken."
+            raise ApiError("content_type_unsupported", message, param="Content-Encoding")
         charset = _CHARSET.search(rest)
         if body and charset is not None and charset[1].lower() not in (b"utf-8", b"utf8"):
             message = "Send the body in UTF-8, the only charset that is taken."

@@ -82,6 +82,10 @@ async def test_swift_takes_an_account_number_or_an_iban(stage: Stage, holder: Pa
         ({"type": "sepa", "iban": "XX89370400440532013000"}, "iban"),
         ({"type": "ach", **ABA, "iban": "DE00"}, "iban"),
         ({"type": "ach", **ABA, "account_number": ""}, "account_number"),
+        ({"type": "ach", **ABA, "account_number": "١٢٣٤٥٦٧٨"}, "account_number"),
+        ({"type": "ach", **ABA, "account_number": "12345678\u200b"}, "account_number"),
+        ({"type": "swift", **BIC, "account_number": "1234\n5678"}, "account_number"),
+        ({"type": "bank_wire", **ABA, "account_number": " -- "}, "account_number"),
         ({"type": "ach", **ABA, "bank_name": "x" * 129}, "bank_name"),
     ],
 )

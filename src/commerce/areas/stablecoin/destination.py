@@ -70,7 +70,8 @@ def checked(details: DestinationDetails) -> Destination:
     """Check bank details and mask them.
 
     An ABA routing number has a check digit (ANSI X9.100), an IBAN two (ISO 13616), a BIC a
-    form (ISO 9362). Raises `parameter_missing`, `parameter_invalid`.
+    form (ISO 9362); account numbers have no form that all banks keep, but are in ASCII. Raises
+    `parameter_missing`, `parameter_invalid`.
     """
     for name in _REQUIRED[details.type]:
         if getattr(details, name) is None:
@@ -80,6 +81,11 @@ def checked(details: DestinationDetails) -> Destination:
         message = "'destination.account_number' or 'destination.iban' is required for swift."
         raise ApiError("parameter_missing", message, param="destination.account_number")
     rules = (
+        (
+            "account_number",
+            _may_be_account,
+            "an account number of letters and digits in ASCII",
+        ),
         ("routing_number", rtn.is_valid, "an ABA routing number with a valid check digit"),
         ("swift_code", bic.is_valid, "a BIC"),
         ("iban", iban.is_valid, "an IBAN with valid check digits"),
@@ -98,6 +104,11 @@ def checked(details: DestinationDetails) -> Destination:
         bank_name=details.bank_name,
         beneficiary_name=details.beneficiary_name,
     )
+
+
+def _may_be_account(number: str) -> bool:
+    """Whether a bank can have an account of this number; the caller sees that it is ASCII."""
+    return number.isprintable() and any(map(str.isalnum, number))
 
 
 def _masked(number: str | None) -> str | None:

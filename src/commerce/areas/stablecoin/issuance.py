@@ -208,7 +208,8 @@ def issue(tx: Tx, params: CreateIssuance) -> Issuance:
     require_ssusd(params.currency)
     _require_amount(params)
     if params.compliance is not None and not params.compliance.kyc_verified:
-        raise ApiError("compliance_check_failed", "The recipient's identity is not verified.")
+        message, where = "The recipient's identity is not verified.", "compliance.kyc_verified"
+        raise ApiError("compliance_check_failed", message, param=where)
     earlier = tx.find(Issuance, reference_id=params.reference_id)
     if earlier is not None:
         return _same_terms(earlier, recipient.address, params)
