@@ -64,6 +64,7 @@ from commerce.ledger.entry import ENTRY, TRANSACTION
 from commerce.meter.meters import Meters
 from commerce.resource.example import fixtures_of
 from commerce.resource.expansion import Expander
+from commerce.resource.outside.pending import recoveries_of
 from commerce.resource.reading import Reader
 from commerce.resource.registry import Registry
 from commerce.resource.rehearsal import Rehearsal, Shown, Wallets
@@ -152,10 +153,12 @@ class App:
         self.tracing = tracing
         self.engine.traced = None if tracing is None else tracing.tried
         self.reader = Reader(store)
-        self.worker = Worker(self.engine, tasks_of(MODULES), meters)
         self.sealer = Sealer(store, means.now, sorted(NETWORKS[settings.network]))
         self.purge = Purge(store, means.now)
         self.registry = Registry(MODULES, TABLES, [state_view(self.engine)])
+        expander = Expander(self.registry.nouns)
+        recoveries = recoveries_of(MODULES, self.engine.outside, expander)
+        self.worker = Worker(self.engine, {**tasks_of(MODULES), **recoveries}, meters)
         ring = self._key_ring()
         self.authenticator = Authenticator(ring, networks=NETWORKS[settings.network], now=means.now)
         limited = settings.rate_limits == "on"
@@ -175,7 +178,7 @@ class App:
             self.limiter,
             addresses,
             Connections(lambda *account_: account.parent_of(self.reader, *account_)),
-            Expander(self.registry.nouns),
+            expander,
         )
         self._application = partial(
             Application,
