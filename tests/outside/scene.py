@@ -74,7 +74,8 @@ def read(answer: Answer | BaseException) -> dict[str, Any]:
     """The object, or the error, in an answer."""
     assert isinstance(answer, Answer), answer
     found: dict[str, Any] = msgspec.json.decode(answer.body)
-    return found.get("error", found)
+    error: dict[str, Any] | None = found.get("error")
+    return found if error is None else error
 
 
 async def refusal(coroutine: Any) -> str:

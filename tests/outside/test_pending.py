@@ -191,6 +191,7 @@ async def test_who_goes_away_during_the_call_has_asked_all_the_same(
 
 
 async def test_a_verb_that_asks_nobody_takes_no_step_more(scene: Scene, steps: Steps) -> None:
+    await scene.world.engine.submit(command(lambda _: "open the session"))
     steps.taken.clear()
     await scene.world.engine.submit(command(lambda _: "done", key="k"))
     assert steps.taken == ["begin", "load", "write", "commit", "committed"]
