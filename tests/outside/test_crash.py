@@ -78,7 +78,7 @@ async def act(url: str, key: str, recipient: str, faults: Faults) -> int:
 
 
 @pytest.mark.parametrize(("point", "passes", "kind"), CASES)
-async def test_a_process_that_dies_anywhere_does_nothing_twice_and_leaves_nothing_open(  # noqa: PLR0913, PLR0917 - a case
+async def test_a_process_that_dies_anywhere_does_nothing_twice(  # noqa: PLR0913, PLR0917 - a case
     url: str, scene: Scene, sql: Connection, tmp_path: Path, point: str, passes: int, kind: str
 ) -> None:
     faults, key = Faults(tmp_path), f"{point}-{passes}-{kind}"
