@@ -6,7 +6,7 @@ CODE := $(wildcard src tests bench)
 PUBLIC := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: serve test test-slow check fix fuzz faults sim sim-long bench lock help
+.PHONY: serve test test-slow check fix fuzz faults sim sim-long mutants bench lock help
 
 serve: .venv/installed ## start the server: make serve ARGS="--port 8000"
 	$(VENV)/commerce serve $(ARGS)
@@ -38,6 +38,9 @@ sim: .venv/installed ## play one seeded world in memory and tell its story: make
 
 sim-long: .venv/installed ## play 10,000 seeded worlds on every core: make sim-long SEED=20000
 	$(VENV)/python -m tests.simulation $(or $(SEED),0) --count 10000
+
+mutants: .venv/installed ## break kernel, ledger, books and engine bit by bit: make mutants ARGS=engine/lane
+	$(VENV)/python -m tests.mutation $(ARGS)
 
 bench: .venv/installed ## run the benchmarks: make bench ARGS="--help"
 	$(VENV)/python -m bench $(ARGS)

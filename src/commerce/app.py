@@ -16,6 +16,15 @@ from commerce import log
 from commerce.areas.catalog import adjustment, offer, product
 from commerce.areas.customers import customer
 from commerce.areas.identity import account, api_key, connected, expiry
+from commerce.areas.payments import (
+    creation,
+    escrow,
+    payer,
+    payment,
+    receipt,
+    refund,
+    repayment,
+)
 from commerce.areas.stablecoin import (
     balance,
     batch,
@@ -41,7 +50,7 @@ from commerce.engine.sealer import Sealer
 from commerce.engine.tx import Means, Tx
 from commerce.handbook import Handbook, client
 from commerce.http.acting import Connections
-from commerce.http.asgi import METRICS, PREFLIGHT, Application, Page, page_operation
+from commerce.http.asgi import METRICS, PREFLIGHT, RECEIPTS, Application, Page, page_operation
 from commerce.http.auth import Authenticator, KeyRing
 from commerce.http.idempotency import state_view
 from commerce.http.limits.account import OWN_LIMITS, PLANS, Limiter, Limits
@@ -53,6 +62,7 @@ from commerce.jobs.purge import Purge
 from commerce.jobs.queue import tasks_of
 from commerce.jobs.worker import Worker
 from commerce.kernel.clock import Clock, FixedClock, SystemClock
+from commerce.kernel.errors import ApiError
 from commerce.kernel.ids import IdFactory
 from commerce.kernel.master_key import MasterKey
 from commerce.kernel.network import Networks
@@ -75,6 +85,7 @@ from commerce.telemetry.facts import scrape_of
 from commerce.telemetry.readiness import Readiness
 from commerce.telemetry.request import RequestMeter
 from commerce.telemetry.scrape import CONTENT_TYPE
+from commerce.web import receipt as receipt_page
 from commerce.web.page import HEADERS
 
 if TYPE_CHECKING:
@@ -103,6 +114,12 @@ MODULES = (
     block,
     proof,
     violation,
+    payment,
+    creation,
+    payer,
+    escrow,
+    refund,
+    repayment,
 )
 TABLES = (
     *(ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, BLOCK),
@@ -192,7 +209,7 @@ class App:
             cors_origins=settings.cors_origins,
             addresses=addresses,
         )
-        self.http = self._application(self._pipeline, self._pages())
+        self.http = self._application(self._pipeline, self._pages(), receipt=self._receipt)
 
     def _key_ring(self) -> KeyRing:
         return KeyRing(
@@ -206,7 +223,7 @@ class App:
 
     def _request_meter(self, meters: Meters) -> RequestMeter:
         names = [endpoint.name for endpoint, _ in self.registry.endpoints()]
-        pages = map(page_operation, self._pages())
+        pages = map(page_operation, (*self._pages(), RECEIPTS))
         return RequestMeter(meters, [*names, *pages, PREFLIGHT], (*PLANS, OWN_LIMITS))
 
     def watched(self) -> Application:
@@ -265,6 +282,15 @@ class App:
         caller = Caller(account=account, livemode=livemode, operator=True)
         await self.engine.submit(Command(caller, run, lambda _: None))
         return results[-1]
+
+    async def _receipt(self, token: str) -> Response:
+        """The page of a receipt. Raises `route_missing` for an address that is none's."""
+        fingerprint = partial(self.engine.means.master_key.fingerprint, "terms")
+        paid = await receipt.find(self.reader, fingerprint, token)
+        if paid is None:
+            raise ApiError("route_missing", "There is no such receipt.")
+        body = receipt_page.page(**receipt.told(paid))
+        return Response(200, body, HEADERS, content_type="text/html; charset=utf-8")
 
     def _pages(self) -> dict[str, Page]:
         async def healthz() -> Response:

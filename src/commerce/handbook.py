@@ -20,6 +20,8 @@ from commerce.web import reference
 from commerce.web.reference import Setting, Source
 
 _SECRET = re.compile(r"\b([spr]k_(?:test|live)_)[0-9A-Za-z]{20,}")
+_KEYED = re.compile(r"\b(pay_[0-9a-z_]+(?:_secret_|-)[0-9a-z]{26}-?)[0-9a-f]{32}\b")
+"""The client secret of a payment, and the address of its receipt."""
 _END = re.compile(r"\b([spr]k_(?:test|live)_…)[0-9A-Za-z]{4}\b")
 ROOT = "/v1"
 
@@ -49,7 +51,8 @@ class Handbook:
         found = self._registry
         groups = sorted({group(endpoint.path) for endpoint, _ in found.endpoints()})
         operations = found.operations
-        shown = [*found.nouns, *(each.returns for each in operations)]
+        also = [each.also for each in operations if each.also is not None]
+        shown = [*found.nouns, *(each.returns for each in operations), *also]
         structs = with_parts([*shown, *(each.params for each in operations)])
         return reference.paths(groups, sorted({"error", *(cls.__name__ for cls in structs)}))
 
@@ -76,7 +79,7 @@ class Handbook:
                     Setting(row.name, row.default, row.doc) for row in self._settings.describe()
                 ]
                 self._source = Source(made, examples, settings)
-        return self._source
+            return self._source
 
 
 async def write_pages(handbook: Handbook, folder: Path) -> int:
@@ -122,6 +125,7 @@ def client(http: Callable[..., Awaitable[None]], key: str) -> Ask:
 
         await http(scope, None, send)
         text = _SECRET.sub(r"\1…", _END.sub(r"\1AbCd", sent[1]["body"].decode()))
+        text = _KEYED.sub(r"\1…", text)
         return int(sent[0]["status"]), json.loads(text)
 
     return ask

@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ from commerce.installation import (
 from commerce.meter.board import Board, shared_memory
 from commerce.meter.meters import Meters
 from commerce.settings import Settings
+from commerce.signals import STOP_SIGNALS, Signals
 from commerce.store.embedded import EmbeddedPostgres, lock_data_dir
 from commerce.watch import UVICORN, watched
 
@@ -50,7 +51,6 @@ SHUTDOWN_SECONDS_MAX = 10
 ORPHAN_SECONDS_MAX = 10
 WATCH_SECONDS = 0.1
 """How often the parent of several API processes looks after them."""
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 BACKLOG = 2048
 HSTS = ("Strict-Transport-Security", "max-age=31536000")
 """Said where this server itself serves HTTPS: for a year, browsers ask in no other way."""
@@ -66,18 +66,23 @@ def serve(settings: Settings, announce: Any) -> None:
     check_tracing(settings)
     listening = _listen(settings)
     with listening, _database(settings) as url:
-        signals = _Signals()
+        signals = Signals()
         base_url = public_url(settings, listening.getsockname()[1])
         place = _Place(settings, url, base_url, listening)
         with suppress(asyncio.CancelledError):
             uvloop.run(_prepare(place, signals))
-        if signals.came:
-            return
-        announce(base_url, settings)
-        if settings.workers == 1:
-            uvloop.run(_work(place, signals))
-        else:
-            _supervise(place, signals)
+        _serve(place, signals, announce)
+
+
+def _serve(place: _Place, signals: Signals, announce: Any) -> None:
+    """Serve what is prepared, unless told to stop meanwhile."""
+    if signals.came:
+        return
+    announce(place.base_url, place.settings)
+    if place.settings.workers == 1:
+        uvloop.run(_work(place, signals))
+    else:
+        _supervise(place, signals)
 
 
 class _Place(NamedTuple):
@@ -87,34 +92,6 @@ class _Place(NamedTuple):
     url: str
     base_url: str
     listening: socket.socket
-
-
-class _Signals:
-    """Takes the signals that say stop; an exception raised by one could get lost in a loop."""
-
-    def __init__(self) -> None:
-        self.came = False
-        self._then: Callable[[], object] = lambda: None
-        for number in STOP_SIGNALS:
-            signal.signal(number, self._take)
-
-    def _take(self, *_: object) -> None:
-        self.came = True
-        self._then()
-
-    @contextmanager
-    def cancelling(self) -> Iterator[None]:
-        """Cancel the current task at once when one comes, or when one came before."""
-        task = asyncio.current_task()
-        assert task is not None
-        loop, then = asyncio.get_running_loop(), self._then
-        self._then = partial(loop.call_soon_threadsafe, task.cancel)
-        if self.came:
-            task.cancel()
-        try:
-            yield
-        finally:
-            self._then = then
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -188,7 +165,7 @@ def _database(settings: Settings) -> Iterator[str]:
         lock.release()
 
 
-async def _prepare(place: _Place, signals: _Signals) -> None:
+async def _prepare(place: _Place, signals: Signals) -> None:
     """Migrate, and see that the sandbox's file tells the truth; a signal cancels it."""
     settings, url, base_url, _ = place
     with signals.cancelling():
@@ -257,7 +234,7 @@ def work(settings: Settings, url: str, announce: Callable[[str | None], None]) -
         settings, port=port or 0, tls_cert=None, workers=1, base_url=None
     )
     listening = None if port is None else _listen(ours)
-    signals = _Signals()
+    signals = Signals()
 
     async def run() -> None:
         with signals.cancelling(), suppress(asyncio.CancelledError):
@@ -269,14 +246,14 @@ def work(settings: Settings, url: str, announce: Callable[[str | None], None]) -
                 at = None if listening is None else listening.getsockname()[1]
                 announce(None if at is None else public_url(ours, at))
                 await asyncio.Event().wait()
+        logger.info("stopped", pid=os.getpid())
+        log.write_out()
 
     uvloop.run(run())
-    logger.info("stopped", pid=os.getpid())
-    log.write_out()
 
 
 async def _work(
-    place: _Place, signals: _Signals, board: Board | None = None, parent: int | None = None
+    place: _Place, signals: Signals, board: Board | None = None, parent: int | None = None
 ) -> None:
     """Serve the API in this process until a signal says stop, or the parent's pipe closes."""
     tracing = open_tracing(place.settings)
@@ -342,7 +319,7 @@ def _stop_without(parent: int, server: uvicorn.Server) -> None:
     loop.add_reader(parent, gone)
 
 
-def _supervise(place: _Place, signals: _Signals) -> None:
+def _supervise(place: _Place, signals: Signals) -> None:
     """Run the API processes, start again what dies, and pass on the signal to stop."""
     settings, url, base_url, listening = place
     workers: dict[int, subprocess.Popen[bytes]] = {}
@@ -358,13 +335,16 @@ def _supervise(place: _Place, signals: _Signals) -> None:
                 worker = None
             workers[row] = worker or _start_worker(listening, board, row, environment)
         time.sleep(WATCH_SECONDS)
-    for worker in workers.values():
+    _end(workers.values())
+
+
+def _end(workers: Collection[subprocess.Popen[bytes]]) -> None:
+    for worker in workers:
         worker.terminate()
-    for worker in workers.values():
-        try:
+    for worker in workers:
+        with suppress(subprocess.TimeoutExpired):
             worker.wait(SHUTDOWN_SECONDS_MAX + 2)
-        except subprocess.TimeoutExpired:
-            worker.kill()
+        worker.kill()  # That does nothing to one that has ended.
 
 
 def _start_worker(
@@ -390,7 +370,7 @@ def _worker(descriptor: int, board: int, row: int) -> None:
     with socket.socket(fileno=descriptor) as listening:
         place = _Place(settings, settings.database_url, settings.base_url, listening)
         counted = Board(settings.workers, row, board)
-        uvloop.run(_work(place, _Signals(), counted, parent=sys.stdin.fileno()))
+        uvloop.run(_work(place, Signals(), counted, parent=sys.stdin.fileno()))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,10 @@ from commerce.areas.customers import customer
 from commerce.areas.identity.account import Capability
 from commerce.engine.engine import Engine
 from commerce.http.idempotency import state_view
+from commerce.kernel.money import Money
 from commerce.resource.example import Example
+from commerce.resource.filter import own_currency
+from commerce.resource.noun import _bare
 from commerce.resource.registry import Endpoint, Registry
 from tests.stage import Party, Stage
 
@@ -24,6 +27,31 @@ EVERYTHING: list[Capability] = ["stablecoin_issuance", "finance_lender", "reserv
 KEY = "a-key-that-was-used"
 FIXTURES = frozenset({customer.FIXTURE})
 """The ids that every test account has something under."""
+
+
+def collection(endpoint: Endpoint) -> str:
+    """Where a list, or the list of what is retrieved, is at its plain path."""
+    assert endpoint.noun is not None
+    return f"/{endpoint.noun.__noun__.path}"
+
+
+def of_filter(thing: dict[str, Any], name: str) -> Any:
+    """What an object has under the name of a filter, which may be a field of a part."""
+    if name in thing:
+        return thing[name]
+    part = next(each for each in thing if name.startswith(f"{each}_") and thing[each])
+    return thing[part][name.removeprefix(f"{part}_")]
+
+
+def beside_amounts(endpoint: Endpoint, name: str) -> str:
+    """What a query needs beside a filter: amounts of several currencies are of one that it names.
+
+    The examples are all in ssUSD.
+    """
+    assert endpoint.noun is not None
+    spec = endpoint.noun.__noun__
+    money = _bare(spec.types[spec.field_of[name]])[0] is Money
+    return "&currency=ssusd" if money and own_currency(spec) is None else ""
 
 
 def named(endpoint: Endpoint) -> str:

@@ -67,11 +67,16 @@ async def test_the_scheme_is_read_in_any_case(stage: Stage, play: Rehearsal) -> 
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=named)
-async def test_a_public_key_may_call_nothing_yet(
+async def test_a_public_key_alone_opens_nothing(
     stage: Stage, play: Rehearsal, endpoint: Endpoint
 ) -> None:
     public = await stage.make_key(play.party, "public")
     refusal.is_(await stage.ask(filled(endpoint), public), 403, "key_type_not_allowed")
+
+
+def test_what_a_public_key_may_call_with_a_client_secret_is_what_the_contract_names() -> None:
+    public = {endpoint.name for endpoint in ENDPOINTS if endpoint.access.public}
+    assert public == {"GET /payments/{id}", "POST /payments/{id}/confirm"}
 
 
 def beside(scope: str) -> list[str]:

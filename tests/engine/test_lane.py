@@ -10,6 +10,7 @@ from commerce.engine import lane as lane_module
 from commerce.engine.answers import ANSWER, Answer
 from commerce.engine.lane import CONFLICTS_MAX
 from commerce.kernel.errors import ApiError
+from commerce.ledger.directory import ADDRESS, Address
 from commerce.ledger.entry import TRANSACTION
 from commerce.store.memory import Memory
 from commerce.store.session import CommitUnknown, Conflict, LockTimeout, StoreUnavailable
@@ -186,6 +187,17 @@ async def test_a_refusal_that_was_lost_in_a_crash_is_decided_and_remembered_agai
     assert answer.status == 402
     assert len(memory.rows(ANSWER).all()) == 1
     assert steps.count()["write"] == 2
+
+
+async def test_what_wrote_no_row_of_its_own_is_taken_for_kept_as_the_store_says(
+    world: World, steps: Steps
+) -> None:
+    blocked = Address(False, "stranger", None, blocked=True)
+    steps.fail("committed", CommitUnknown())
+    answers = await world.submit(command(lambda tx: tx.list_address(blocked)))
+    assert codes(answers) == ["200"]
+    assert steps.count()["write"] == 1
+    assert await world.store.find(ADDRESS.key, [(False, "stranger")]) == [tuple(blocked)]
 
 
 class _Anew(list):  # type: ignore[type-arg]

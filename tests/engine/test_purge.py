@@ -94,3 +94,13 @@ async def test_it_goes_on_by_itself_after_the_store_was_away(
         purge.stop()
         await task
         assert not problems
+
+
+async def test_whoever_was_told_to_stop_deletes_nothing_more(store: Store) -> None:
+    async with World(store).running() as world:
+        await move(world, 2)
+        world.clock.advance(KEPT_SECONDS + 1)
+        purge = Purge(store, world.now)
+        purge.stop()
+        assert await purge.turn() == 0
+        assert await Purge(store, world.now).turn() >= 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import pytest
@@ -11,12 +12,12 @@ import pytest
 from commerce.engine import sealer as sealing
 from commerce.engine.sealer import Sealer
 from commerce.ledger.account import BALANCE
-from commerce.ledger.block import BLOCK, Block, leaves
+from commerce.ledger.block import BLOCK, Block, close, leaves
 from commerce.ledger.entry import ENTRY, TRANSACTION
 from commerce.proofs import GENESIS, hash_of_block, merkle_root
 from commerce.store.database import Database
 from commerce.store.memory import Memory
-from commerce.store.session import EPOCH_SHIFT, Store, StoreUnavailable
+from commerce.store.session import EPOCH_SHIFT, Conflict, Store, StoreUnavailable
 from commerce.store.table import Filter, Page, Row, Writing
 from tests.engine.world import World, moving, purse
 from tests.process import eventually
@@ -119,7 +120,8 @@ async def test_nothing_is_sealed_above_a_transaction_that_still_runs(
     assert await sealer.turn() == []
     assert (await sealer.state(False)).lag_seconds == 0
     world.clock.advance(7)
-    assert (await sealer.state(False)).lag_seconds == 7
+    await move(world)
+    assert (await sealer.state(False)).lag_seconds == 7, "it is the oldest that counts"
     await running.rollback()
     (block,) = await sealer.turn()
     assert block.until > mark
@@ -202,9 +204,22 @@ async def test_one_sealer_leads_while_another_asks(world: World, sealer: Sealer)
     await leading.close()
 
 
-@pytest.mark.parametrize("counts", [[2, 2, 2], [7], [1, 7, 1]])
+@pytest.mark.parametrize(
+    ("counts", "sealed"),
+    [
+        ([2, 2, 2], [2, 2, 2]),
+        ([7], [7]),
+        ([1, 7, 1], [1, 7, 1]),
+        # As many marks as there is room for go into one block, and no part of the next.
+        ([2, 1, 3], [3, 3]),
+    ],
+)
 async def test_a_block_is_cut_where_a_mark_ends(
-    world: World, sealer: Sealer, counts: list[int], monkeypatch: pytest.MonkeyPatch
+    world: World,
+    sealer: Sealer,
+    counts: list[int],
+    sealed: list[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sealing, "BLOCK_TRANSACTIONS_MAX", 3)
     for count in counts:
@@ -212,7 +227,7 @@ async def test_a_block_is_cut_where_a_mark_ends(
     blocks: list[Block] = []
     while found := await sealer.turn():
         blocks += found
-    assert [block.transaction_count for block in blocks] == counts
+    assert [block.transaction_count for block in blocks] == sealed
 
 
 async def test_sealing_goes_on_after_the_store_was_away(memory: Memory) -> None:
@@ -254,6 +269,24 @@ async def test_a_block_that_could_not_be_kept_is_closed_again(memory: Memory) ->
         memory.interrupt = None
         assert len(await sealer.turn()) == 1
         await sealer._hang_up()
+
+
+async def test_a_block_that_is_refused_leaves_the_line_usable(
+    world: World, sealer: Sealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await move(world)
+
+    def twice(last: Block | None, *given: Any) -> Row:
+        row = close(last, *given)
+        return row if last is None else (row[0], last.height, *row[2:])
+
+    assert len(await sealer.turn()) == 1
+    await move(world)
+    with monkeypatch.context() as patch:
+        patch.setattr(sealing, "close", twice)
+        with pytest.raises(Conflict):
+            await sealer.turn()
+    assert len(await sealer.turn()) == 1
 
 
 async def test_another_cluster_begins_another_epoch(database: Database, migrated_url: str) -> None:

@@ -17,6 +17,14 @@ def test_many_brackets_before_a_string_that_never_ends_are_refused_at_once() -> 
     assert refused.value.code == "json_invalid"
 
 
+@pytest.mark.parametrize("text", ['["\\u0000"]', '[[], {"b": ["c", "\\u0000"]}]', '{"\\u0000": 1}'])
+def test_what_no_column_holds_is_refused_wherever_it_stands(text: str) -> None:
+    assert parse_json(b'{"a": ["\\u0041", 1, null]}') == {"a": ["A", 1, None]}
+    with pytest.raises(ApiError) as refused:
+        parse_json(f'{{"a": {text}}}'.encode())
+    assert refused.value.message == "The body cannot be read: it holds a NUL character."
+
+
 def test_brackets_within_strings_do_not_nest() -> None:
     assert parse_json(b'{"a": "' + b"[" * 100 + b'"}') == {"a": "[" * 100}
 

@@ -121,3 +121,9 @@ def test_only_so_many_addresses_are_remembered(monkeypatch: pytest.MonkeyPatch) 
 )
 def test_an_ipv6_network_counts_as_one_address(one: str, other: str, same: bool) -> None:
     assert (network(one) == network(other)) is same
+
+
+async def test_leases_are_for_rates_of_a_hundred_a_second_and_more() -> None:
+    leases = {name: Policy(limits).lease for name, limits in PLANS.items()}
+    assert leases == {"free": 0, "starter": 2, "growth": 20, "enterprise": 400}
+    assert Policy(Limits(99, 1_000, None)).lease == 0

@@ -4,68 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 
 import pytest
 
 from commerce.http.limits import account as account_limit
 from commerce.http.limits.account import PLANS, Limiter, Limits
-from commerce.http.request import Request
 from commerce.kernel.errors import ApiError
 from commerce.store.memory import Memory
 from commerce.store.rate import DAY, NANOSECONDS
 from commerce.store.session import StoreUnavailable
-
-TAKEN = ""
-NOON = 20_000 * DAY + DAY // 2
-
-
-async def no_body() -> dict[str, object]:
-    raise AssertionError("no body is read")
-
-
-def request() -> Request:
-    return Request("req_1", "GET", "/v1/account", b"", {}, no_body)
-
-
-def limiter_of(memory: Memory, limits: Limits) -> Limiter:
-    """A limiter for which every account has these limits."""
-
-    async def limits_of(_account: str, _livemode: bool) -> Limits:
-        return limits
-
-    return Limiter(memory, limits_of)
-
-
-async def outcome(limiter: Limiter, account: str = "acct_1") -> str:
-    """The code of a refusal; empty where there was none."""
-    try:
-        await limiter.take(request(), account, False)
-    except ApiError as error:
-        return error.code
-    return TAKEN
-
-
-async def outcomes(limiter: Limiter, number: int) -> Counter[str]:
-    """What becomes of requests that come at once."""
-    return Counter(await asyncio.gather(*(outcome(limiter) for _ in range(number))))
-
-
-def counted(memory: Memory) -> list[str]:
-    """The steps of the store from now on."""
-    steps: list[str] = []
-
-    async def interrupt(step: str) -> None:
-        steps.append(step)
-
-    memory.interrupt = interrupt
-    return steps
-
-
-def stopped(memory: Memory, at: int = NOON) -> Memory:
-    """A store whose clock stands still."""
-    memory.now = lambda: at
-    return memory
+from tests.http.limited import (
+    NOON,
+    TAKEN,
+    counted,
+    limiter_of,
+    outcome,
+    outcomes,
+    request,
+    stopped,
+)
 
 
 async def test_a_slow_plan_asks_for_every_request_and_a_fast_one_seldom() -> None:
@@ -290,6 +247,62 @@ async def test_whoever_goes_while_waiting_takes_no_token_along() -> None:
     assert await outcomes(limiter, 2) == {TAKEN: 1, "daily_limit_exceeded": 1}
 
 
+async def test_whoever_goes_while_the_store_is_asked_is_told_nothing() -> None:
+    memory = stopped(Memory())
+    limiter = limiter_of(memory, Limits(1, 4, 2))
+    go = asyncio.Event()
+    fails: list[Exception] = []
+
+    async def interrupt(_: str) -> None:
+        await go.wait()
+        for error in fails:
+            raise error
+
+    memory.interrupt = interrupt
+    for error in ([], [StoreUnavailable()]):
+        fails[:] = error
+        go.clear()
+        gone, stays = (asyncio.create_task(outcome(limiter)) for _ in range(2))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        closing = asyncio.create_task(limiter.close())
+        await asyncio.sleep(0)
+        assert not closing.done()
+        go.set()
+        found = await asyncio.gather(stays, gone, return_exceptions=True)
+        assert [TAKEN if each == TAKEN else type(each) for each in found] == [
+            type(error[0]) if error else TAKEN,
+            asyncio.CancelledError,
+        ]
+        await closing
+    memory.interrupt = None
+    # Of what was taken for who went nothing counts for the day.
+    assert await outcomes(limiter, 2) == {TAKEN: 1, "daily_limit_exceeded": 1}
+
+
+async def test_who_is_waited_for_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account_limit, "REMEMBERED_MAX", 2)
+    memory = stopped(Memory())
+    limiter = limiter_of(memory, Limits(1, 1, None))
+    go = asyncio.Event()
+
+    async def interrupt(_: str) -> None:
+        await go.wait()
+
+    memory.interrupt = interrupt
+    waiting = [asyncio.create_task(outcome(limiter, f"acct_{n}")) for n in range(2)]
+    await asyncio.sleep(0.01)
+    # The store is asked for these two; the third finds no room, and the first asks again.
+    again = asyncio.create_task(outcome(limiter, "acct_0"))
+    await asyncio.sleep(0)
+    third = asyncio.create_task(outcome(limiter, "acct_2"))
+    await asyncio.sleep(0)
+    assert ("acct_0", False) in limiter._buckets
+    go.set()
+    assert await asyncio.gather(*waiting, third) == [TAKEN] * 3
+    assert await again == "rate_limit_exceeded"
+
+
 async def test_what_is_announced_changes_the_limits() -> None:
     memory = stopped(Memory())
     plan = "free"
@@ -348,9 +361,3 @@ async def test_more_than_one_statement_takes_are_asked_for_in_turns(
     limiter = limiter_of(memory, PLANS["free"])
     found = await asyncio.gather(*(outcome(limiter, f"acct_{n}") for n in range(35)))
     assert (set(found), len(steps)) == ({TAKEN}, 4)
-
-
-async def test_leases_are_for_rates_of_a_hundred_a_second_and_more() -> None:
-    leases = {name: account_limit.Policy(limits).lease for name, limits in PLANS.items()}
-    assert leases == {"free": 0, "starter": 2, "growth": 20, "enterprise": 400}
-    assert account_limit.Policy(Limits(99, 1_000, None)).lease == 0

@@ -135,6 +135,48 @@ async def test_a_failing_application_ends_the_connection_and_no_other() -> None:
         assert (await answer(port, GOOD[:-2] + b"Connection: close\r\n\r\n")).endswith(b"0")
 
 
+async def test_an_answer_that_is_cancelled_ends_the_connection() -> None:
+    begun = asyncio.Event()
+
+    async def endless(_scope: Any, _receive: Any, _send: Any) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with serving(endless) as port:
+        asking = asyncio.create_task(answer(port, GOOD))
+        await begun.wait()
+        (task,) = SERVERS[port].server_state.tasks
+        task.cancel()
+        assert await asking == b""
+
+
+async def _is_alone(port: int) -> bool:
+    return not SERVERS[port].server_state.connections
+
+
+async def test_to_a_client_that_has_gone_nothing_is_said_and_nothing_is_heard_of_it() -> None:
+    begun, go_on, done = (asyncio.Event() for _ in range(3))
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
+        await go_on.wait()
+        await echo(scope, receive, send)
+        done.set()
+
+    async with serving(slow) as port:
+        asking = asyncio.create_task(answer(port, GOOD))
+        await begun.wait()
+        (connection,) = SERVERS[port].server_state.connections
+        transport = connection._transport  # type: ignore[union-attr]
+        transport.abort()
+        await eventually(lambda: _is_alone(port))
+        connection.data_received(GOOD)
+        go_on.set()
+        await done.wait()
+        assert await asking == b""
+        assert SERVERS[port].server_state.total_requests == 1
+
+
 async def test_a_server_that_stops_answers_what_it_has_begun() -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 

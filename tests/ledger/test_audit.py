@@ -9,6 +9,7 @@ import pytest
 from commerce.engine.sealer import Sealer
 from commerce.ledger.audit import CHAIN, FINDINGS_MAX, SWEPT, audit
 from commerce.ledger.invariant import INVARIANTS
+from commerce.ledger.recount import wrong
 from commerce.store.database import Database
 from commerce.store.embedded import EmbeddedPostgres
 from tests.database import copied, migrated
@@ -49,8 +50,16 @@ SPOILED = {
     "every object that moves money has its transaction, and none is without its object": """
         DELETE FROM stablecoin_transfer
     """,
-    "what is set aside is what scheduled transfers will cost": """
+    "what is set aside is what scheduled transfers and payments to capture will cost": """
         UPDATE stablecoin_transfer SET status = 'scheduled'
+    """,
+    "what a payment says was given back is what its refunds and its parties say": f"""
+        INSERT INTO payment (account, livemode, id, version, created, metadata, amount,
+            amount_captured, amount_refunded, currency, status, capture, captured,
+            payment_method_payer, recipient, refunds, transaction_id)
+        SELECT account, livemode, 'pay_test_1', 1, 0, '{{}}', 2, 2, 1, 'ssusd', 'succeeded', true,
+            true, 'own', 'x', '[]', 'x'
+        FROM ledger_balance WHERE {WALLET} LIMIT 1
     """,
     "the events of every object are numbered without a gap": """
         UPDATE event SET sequence = 3 WHERE type = 'stablecoin.transferred'
@@ -125,7 +134,7 @@ async def test_a_sound_ledger_holds_them_all(sql: "Connection") -> None:
 
 @pytest.mark.parametrize("invariant", SPOILED)
 async def test_a_broken_invariant_is_found(sql: "Connection", invariant: str) -> None:
-    assert await sql.execute(SPOILED[invariant]) not in ("UPDATE 0", "DELETE 0")
+    assert await sql.execute(SPOILED[invariant]) not in ("UPDATE 0", "DELETE 0", "INSERT 0 0")
     report = await audit(sql)
     assert invariant in {finding.partition(": {")[0] for finding in report.findings}
     assert report.as_dict()["ok"] is False
@@ -138,7 +147,7 @@ def test_each_invariant_is_broken_by_one_of_these() -> None:
 
 @pytest.mark.parametrize("what", TAMPERED)
 async def test_whoever_tampers_with_the_ledger_is_found_out(sql: "Connection", what: str) -> None:
-    assert await sql.execute(TAMPERED[what]) not in ("UPDATE 0", "DELETE 0")
+    assert await sql.execute(TAMPERED[what]) not in ("UPDATE 0", "DELETE 0", "INSERT 0 0")
     assert (await audit(sql)).findings
 
 
@@ -196,6 +205,32 @@ async def test_the_progress_is_told_from_nothing_to_all(sql: "Connection") -> No
     assert told == sorted(told)
     assert (told[0], told[-1]) == (0, 1)
     assert len(told) > len(INVARIANTS)
+    assert max(told) == 1
+
+
+CHAIN_BROKEN: dict[str, set[tuple[int, str]]] = {
+    "a block's time": {(1, "hash"), (2, "created")},
+    "a block's root": {(at, what) for at in (1, 2) for what in ("merkle_root", "hash")},
+    "a block's count": {(at, what) for at in (1, 2) for what in ("transaction_count", "hash")},
+    "a block's hash": {(1, "hash"), (2, "previous_hash")},
+    "the last block's hash": {(2, "hash")},
+    "a block's link": {(2, "previous_hash"), (2, "hash")},
+    "a block that is gone": {
+        (2, what) for what in ("height", "previous_hash", "transaction_count")
+    },
+    "the order of blocks": {(3, "height"), (3, "hash")},
+}
+
+
+@pytest.mark.parametrize("what", CHAIN_BROKEN)
+async def test_what_is_wrong_with_a_block_is_named(sql: "Connection", what: str) -> None:
+    await sql.execute(TAMPERED[what])
+    async with sql.transaction():
+        found = [each async for each in wrong(sql)]
+    assert {each["livemode"] for each in found} == {False}
+    assert {(each["block"], each["problem"]) for each in found} == CHAIN_BROKEN[what]
+    counts = [each["found"] for each in found if each["problem"] == "transaction_count"]
+    assert counts == {"a block's count": [3, 1], "a block that is gone": [4]}.get(what, [])
 
 
 async def test_of_many_violations_the_first_are_named(sql: "Connection") -> None:

@@ -84,10 +84,8 @@ async def connected(url: str) -> list[Line]:
     return [(await loop.create_connection(Line, host, port))[1] for _ in range(CONNECTIONS)]
 
 
-async def flood(
-    urls: Sequence[str], key: str, rate: int, seconds: float, *, at_once: int = 0
-) -> Flooded:
-    """Ask for the key's own account at a rate, after some requests at once."""
+async def flood(urls: Sequence[str], key: str, rate: int, seconds: float) -> Flooded:
+    """Ask for the key's own account at a rate."""
     request = f"GET /v1/account HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
     groups = [await connected(url) for url in urls]
     # In turn: one of the one server, one of the other.
@@ -95,7 +93,7 @@ async def flood(
     sent = 0
     began = last = time.monotonic()
     while (passed := time.monotonic() - began) < seconds:
-        due = at_once + int(rate * passed) - sent
+        due = int(rate * passed) - sent
         each, odd = divmod(due, len(lines))
         for number in range(len(lines)):
             line = lines[(sent + number) % len(lines)]

@@ -21,7 +21,7 @@ from commerce.store import sql
 from commerce.store.database import _SERVER_SETTINGS
 from commerce.store.table import Filter, Page
 from tests.contract import refusal
-from tests.contract.surface import LISTS, MAKERS, REGISTRY, Rehearsal, named
+from tests.contract.surface import LISTS, MAKERS, REGISTRY, Rehearsal, beside_amounts, named
 from tests.stage import Party, Stage
 
 COMPARE = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
@@ -56,9 +56,10 @@ async def test_ranges_keep_what_lies_within(
     data = (await stage.get(f"{endpoint.path}?limit=100", many.party.key))["data"]
     for name in ordered(endpoint):
         values = {thing[name] for thing in data} - {None}
+        beside = beside_amounts(endpoint, name)
         for value in sorted(values, key=number)[:3]:
             for form, compare in COMPARE.items():
-                query = f"limit=100&{name}[{form}]={value}"
+                query = f"limit=100&{name}[{form}]={value}{beside}"
                 page = await stage.get(f"{endpoint.path}?{query}", many.party.key)
                 assert page["data"] == [
                     thing
@@ -67,7 +68,7 @@ async def test_ranges_keep_what_lies_within(
                 ], query
         if values:
             least = min(values, key=number)
-            query = f"limit=100&{name}[gte]={least}&{name}[lte]={least}"
+            query = f"limit=100&{name}[gte]={least}&{name}[lte]={least}{beside}"
             page = await stage.get(f"{endpoint.path}?{query}", many.party.key)
             assert page["data"] == [thing for thing in data if thing[name] == least]
 
@@ -114,9 +115,8 @@ async def test_hostile_values_of_ranges_are_refused(
         ):
             for form in ("", "[]", "[gte]"):
                 parameter = f"{name}{form}"
-                reply = await stage.ask(
-                    f"GET {endpoint.path}?{parameter}={quote(value)}", many.party.key
-                )
+                query = f"{parameter}={quote(value)}{beside_amounts(endpoint, name)}"
+                reply = await stage.ask(f"GET {endpoint.path}?{query}", many.party.key)
                 refusal.check(reply)
                 codes = ("amount_invalid", "amount_precision") if money else ("parameter_invalid",)
                 assert reply.error["code"] in codes, (parameter, value)

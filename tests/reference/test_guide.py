@@ -24,6 +24,7 @@ def test_the_guides_of_the_contract_are_there() -> None:
         "back-up-and-restore",
         "prove-a-transfer",
         "products-and-stock",
+        "payments-and-refunds",
     } <= set(WITH_SNIPPETS)
 
 

@@ -121,6 +121,8 @@ def story(seed: int) -> Story:
         _pause(plot)
     if plot.more.random() < 0.05:
         _flood(plot)
+    if plot.acting.random() < 0.08:
+        _pay_in_twice(plot)
     weather = rng.getrandbits(64)
     return Story(
         seed, levels, plot.parents, processes, lanes, weight_max, weather, tuple(plot.steps)
@@ -153,6 +155,15 @@ def _flood(plot: Plot) -> None:
     plot.add("wait", process=0)
     for deposit in made:
         plot.add("verify", of=deposit.number, **given)
+
+
+def _pay_in_twice(plot: Plot) -> None:
+    """Have one payment to the bank stand in two deposits, of which one may be verified."""
+    given: dict[str, Any] = {"account": ISSUER, "bank": "WIRE 3", "amount": "100.00"}
+    made = [plot.add("deposit", process=0, **given) for _ in range(2)]
+    plot.add("wait", process=0)
+    for deposit in made:
+        plot.add("verify", account=ISSUER, process=0, of=deposit.number)
 
 
 def _ask(plot: Plot) -> None:

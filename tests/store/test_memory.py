@@ -7,7 +7,8 @@ import pytest
 
 from commerce.ledger.account import BALANCE
 from commerce.store.memory import Memory
-from commerce.store.session import CommitUnknown, LockTimeout, StoreUnavailable
+from commerce.store.session import CommitUnknown, Duplicate, LockTimeout, StoreUnavailable
+from commerce.store.table import Column, Table
 from tests.store import row
 
 
@@ -127,3 +128,13 @@ async def test_whoever_waited_for_what_is_over_is_in_no_deadlock(memory: Memory)
         assert len(await waiting) == 2
         await second.rollback()
         assert len(await again) == 1
+
+
+async def test_rows_without_a_value_do_not_stand_in_each_others_way(memory: Memory) -> None:
+    columns = [Column("id", "text"), Column("name", "text", nullable=True)]
+    named = Table("named", columns, key=("id",), rank=1, unique=(("name",),))
+    await row.keep(memory, row.inserted((named, ("1", None)), (named, ("2", None))))
+    await row.keep(memory, row.inserted((named, ("3", "one"))))
+    with pytest.raises(Duplicate):
+        await row.keep(memory, row.inserted((named, ("4", "one"))))
+    assert await memory.find(named.key, [("1",), ("2",), ("4",)]) == [("1", None), ("2", None)]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from commerce.store.migrate import MIGRATION_LOCK, MigrationError, migrate, pending
+from commerce.store import migrate as migrating
+from commerce.store.migrate import MIGRATION_LOCK, MigrationError, alone, migrate, pending
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -189,6 +190,27 @@ async def test_a_migrator_waits_while_another_holds_the_lock(
         assert await tables(one) == []
         await one.execute("SELECT pg_advisory_unlock($1)", MIGRATION_LOCK)
         assert await waiting == ["0001_coin", "0002_purse"]
+
+
+async def test_a_migrator_that_has_waited_for_too_long_gives_up(
+    database_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrating, "LOCK_WAIT_SECONDS_MAX", 0.1)
+    async with connected(database_url) as one, connected(database_url) as two:
+        await one.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+        with pytest.raises(MigrationError, match="has been migrating the database for too long"):
+            await migrate(two, folder)
+        assert await tables(one) == []
+
+
+async def test_a_migrator_that_lost_its_connection_asks_nothing_more_of_it(
+    database_url: str, folder: Path
+) -> None:
+    async with connected(database_url) as one, connected(database_url) as two:
+        async with alone(one):
+            one.terminate()
+        assert one.is_closed()
+        assert await migrate(two, folder) == ["0001_coin", "0002_purse"]
 
 
 async def test_a_migrator_that_dies_lets_the_next_one_in(database_url: str, folder: Path) -> None:

@@ -1,9 +1,12 @@
 """What every store gives to read: the same tests over PostgreSQL and over memory."""
 
+import asyncio
+
 import pytest
 
 from commerce.ledger.account import BALANCE
 from commerce.ledger.entry import TRANSACTION
+from commerce.store.database import Database
 from commerce.store.session import Store
 from commerce.store.table import Filter, Page, Sum
 from tests.store import row
@@ -28,6 +31,16 @@ async def test_a_row_is_found_by_another_unique_index_too(store: Store) -> None:
         await session.begin()
         assert await session.load({row.BY_SOURCE: {key: False}}) == [(row.BY_SOURCE, [kept])]
         assert await session.find(row.BY_SOURCE, [key]) == [kept]
+
+
+async def test_the_row_above_a_key_is_of_the_same_beginning(store: Store) -> None:
+    one, two = row.name(), row.name()
+    kept = [row.balance(one, 1), (*row.balance(one, 2)[:3], "usd", *row.balance(one, 2)[4:])]
+    await row.keep(store, row.inserted(*[(BALANCE, each) for each in kept]))
+    first, second = (BALANCE.key.of(each) for each in kept)
+    below = (*first[:3], "aaa")
+    assert await store.above(BALANCE.key, [first, below]) == [kept[0], kept[1]]
+    assert await store.above(BALANCE.key, [second, row.balance_key(two)]) == []
 
 
 async def _listed(store: Store) -> tuple[str, list[str]]:
@@ -104,8 +117,10 @@ async def test_a_page_is_filtered_by_elements_of_json(store: Store) -> None:
         assert await _ids(store, account, Filter("metadata", "@>", held)) == found
 
 
-async def test_a_column_without_a_value_matches_no_filter(store: Store) -> None:
-    account, _ = await _listed(store)
+async def test_a_column_without_a_value_matches_no_filter_but_that(store: Store) -> None:
+    account, ids = await _listed(store)
+    assert await _ids(store, account, Filter("sender", "null", None)) == ids[::-1]
+    assert await _ids(store, account, Filter("recipient", "null", None)) == []
     for operator in ("=", "<>", "in"):
         value = ["x"] if operator == "in" else "x"
         assert await _ids(store, account, Filter("sender", operator, value)) == []
@@ -122,3 +137,8 @@ async def test_sums_are_by_another_column(store: Store) -> None:
     nobody = by_code._replace(filters=[Filter("account", "=", "-")])
     found = await store.sums(by_code, nobody, by_currency)
     assert found == [{"a": 6, "b": 3}, {}, {"ssusd": 5, "usd": 4}]
+
+
+async def test_who_reads_first_at_the_same_time_shares_one_pool(database: Database) -> None:
+    one, other = await asyncio.gather(database._pooled(), database._pooled())
+    assert one is other

@@ -229,3 +229,15 @@ async def test_a_server_verifies_by_itself(data_dir: Path, serve: Serve) -> None
     await eventually(told)
     assert verified.read(data_dir) is not None
     assert server.stop() == 0
+
+
+async def test_a_verify_that_fails_for_another_reason_is_told_and_tried_again(
+    url: str, tmp_path: Path, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspector, "LOOK_SECONDS", 0.01)
+    (tmp_path / verified.FILE).mkdir()
+    with capture_logs() as lines:
+        task = asyncio.create_task(Inspector(Settings(data_dir=tmp_path), url, app).run())
+        await eventually(lambda: _are(2, lines))
+        task.cancel()
+    assert {line["event"] for line in lines} == {"verify_failed"}

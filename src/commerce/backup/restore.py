@@ -135,10 +135,9 @@ def _into_folder(
         if archive.manifest.form == "physical":
             staging.unpack(archive)
         with staging.running(settings) as postgres:
-            tools = Tools.of(staging.programs())
-            if folder is not None:
-                tools = Tools.for_url(postgres.url, folder, staging.folder)
-            done = asyncio.run(_into_embedded(archive, tools, postgres.url))
+            url, own = postgres.url, Tools.of(staging.programs())
+            tools = own if folder is None else Tools.for_url(url, folder, staging.folder)
+            done = asyncio.run(_into_embedded(archive, tools, url))
         _keep_key(settings, key)
         staging.install()
     return done

@@ -73,3 +73,9 @@ def stock_shipped(owner: str, livemode: bool, product: str) -> LedgerAccount:
 def _stock(owner: str, livemode: bool, product: str, state: str) -> LedgerAccount:
     code, currency = f"stock:{product}:{state}", of_stock(product)
     return LedgerAccount(owner, livemode, code, currency, guarded=True)
+
+
+@lru_cache(8)
+def fees_processing(livemode: bool, currency: str = SSUSD) -> LedgerAccount:
+    """What the network earned by processing payments."""
+    return LedgerAccount(NETWORK, livemode, "fees:processing", currency, sharded=True)

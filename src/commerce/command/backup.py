@@ -91,8 +91,7 @@ def restore_command(
         print(json.dumps({"object": "restore", "backup": _as_dict(done.manifest), **report}))
     else:
         _tell(settings, path, done)
-    if done.findings:
-        raise typer.Exit(EXIT_WRONG)
+    raise typer.Exit(EXIT_WRONG if done.findings else 0)
 
 
 def _settings(data_dir: Path | None) -> Settings:

@@ -18,6 +18,8 @@ class Caller(msgspec.Struct, frozen=True):
     """Whose the key is, where it acts on behalf of another account; None: `account`'s own."""
     meter: str | None = None
     """What counts the money this key moves; None where the key has no limits."""
+    public: bool = False
+    """The key is a public one: anybody may have it, so it moves no money of its account."""
     operator: bool = False
     """The command line of the server itself: the one that sets plans and capabilities."""
 

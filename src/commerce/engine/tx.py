@@ -126,6 +126,11 @@ class Tx(Bookkeeper, Respondent):
         """A keyed hash, by which what must not be kept can be known again."""
         return self._means.master_key.fingerprint("terms", payload)
 
+    @property
+    def base_url(self) -> str:
+        """Where the server is, as clients reach it."""
+        return self._means.docs_url
+
     # Objects
 
     def get(
@@ -134,9 +139,11 @@ class Tx(Bookkeeper, Respondent):
         """An object as it was when the batch began, or later. Raises `resource_missing`."""
         return self._get(noun, id_, account, param, lock=False)
 
-    def lock(self, noun: type[Thing], id_: str, *, account: str | None = None) -> Thing:
+    def lock(
+        self, noun: type[Thing], id_: str, *, account: str | None = None, param: str = "id"
+    ) -> Thing:
         """An object, locked so that it may be changed. Raises `resource_missing`."""
-        return self._get(noun, id_, account, "id", lock=True)
+        return self._get(noun, id_, account, param, lock=True)
 
     def _get(
         self, noun: type[Thing], id_: str, account: str | None, param: str, *, lock: bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -35,7 +36,11 @@ PREFLIGHT = "OPTIONS"
 FREE = frozenset({"/healthz", METRICS})
 """The pages that are for those who look after the server, at no cost and no limit."""
 
+RECEIPTS = "/receipts/"
+"""Below it each receipt has its page, at an address that nobody guesses."""
+
 Page = Callable[[], Awaitable[Response]]
+Receipt = Callable[[str], Awaitable[Response]]
 Answered = Callable[[str, int, int, str | None, str | None], None]
 """Told of each answer: the operation, the status, the nanoseconds, the error's code, the plan."""
 
@@ -51,7 +56,9 @@ class Tracing(Protocol):
 
 
 def page_operation(path: str) -> str:
-    """What a page is counted as: the pages of the reference are one."""
+    """What a page is counted as: the pages of the reference are one, and so are receipts."""
+    if path.startswith(RECEIPTS):
+        return "GET /receipts"
     return "GET /docs" if path.startswith("/docs") else f"GET {path}"
 
 
@@ -63,6 +70,7 @@ class Application:
         pipeline: Pipeline,
         pages: dict[str, Page],
         *,
+        receipt: Receipt | None = None,
         new_id: Callable[[], str],
         docs_url: str,
         log_request: Callable[..., None],
@@ -75,6 +83,7 @@ class Application:
     ) -> None:
         self._pipeline = pipeline
         self._pages = pages
+        self._receipt = receipt
         self._new_id = new_id
         self._docs_url = docs_url
         self._log_request = log_request
@@ -140,7 +149,7 @@ class Application:
         if cors.is_preflight(request):
             request.operation = PREFLIGHT
             return cors.preflight()
-        page = self._pages.get(request.path)
+        page = self._page(request.path)
         if page is None or (request.path == METRICS and not self._may_watch(request)):
             return await self._pipeline.run(request)
         request.operation = page_operation(request.path)
@@ -149,6 +158,12 @@ class Application:
         if request.method not in ("GET", "HEAD"):
             raise ApiError("method_not_allowed", headers={"Allow": "GET, HEAD"})
         return await page()
+
+    def _page(self, path: str) -> Page | None:
+        """What is shown at a path to whoever asks; None where it is the pipeline's."""
+        if self._receipt is not None and path.startswith(RECEIPTS):
+            return partial(self._receipt, path.removeprefix(RECEIPTS))
+        return self._pages.get(path)
 
     def _may_watch(self, request: Request) -> bool:
         """Whether metrics are shown to who asks; to others there is nothing at their path.

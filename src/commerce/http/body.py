@@ -61,8 +61,6 @@ def parse_json(body: bytes) -> dict[str, Any]:
         value, end = _DECODER.raw_decode(text, len(text) - len(text.lstrip(" \t\n\r")))
     except UnicodeDecodeError:
         raise _invalid("it is not UTF-8") from None
-    except RecursionError:
-        raise _invalid("it is nested too deeply") from None
     except json.JSONDecodeError as error:
         raise _invalid(_malformed(error, text)) from None
     except ValueError as error:

@@ -180,20 +180,18 @@ async def _thing(
     reading: Reading, endpoint: Endpoint, query: Parameters, path: dict[str, str]
 ) -> Any:
     """What an endpoint reads."""
-    if endpoint.kind == "view":
-        operation = endpoint.operation
-        assert operation is not None
+    operation = endpoint.operation
+    if operation is not None:
         assert operation.read is not None
         parsed = params.convert(operation.params, single(query), path, strict=False)
         return await operation.read(reading, parsed)
     assert endpoint.noun is not None
-    url = f"/v1{endpoint.path}"
     shelf = shelf_of(endpoint.noun)
     if endpoint.kind == "list":
         if shelf is not None:
-            return await shelf.page(reading, query, url)
+            return await shelf.page(reading, query, endpoint.url)
         asked = listing.parse(endpoint.noun.__noun__, query)
-        return await listing.list_things(reading, endpoint.noun, asked, url)
+        return await listing.list_things(reading, endpoint.noun, asked, endpoint.url)
     params.convert(Nothing, single(query), {}, strict=False)
     get = partial(reading.get, endpoint.noun) if shelf is None else partial(shelf.get, reading)
     return await get(path["id"])
@@ -249,6 +247,7 @@ def _caller(request: Request, principal: Principal, account: str) -> Caller:
         key=principal.key,
         key_account=None if account == principal.account else principal.account,
         meter=principal.meter,
+        public=principal.type == "public",
     )
 
 

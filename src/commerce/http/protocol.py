@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol):
         """What comes from now on is not listened to."""
         self._last_words = b""
         self._deadline = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle
 
     # Called by the loop and by uvicorn
 
@@ -93,12 +93,11 @@ class Connection(asyncio.Protocol):
         self._host = self._peer[0] if self._peer else None
         self._scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         self.state.connections.add(self)  # type: ignore[arg-type]
+        self._deadline = self._loop.time() + HEAD_SECONDS_MAX
+        self._watch()
         if self._door is not None and not self._door.enter(self._host):
             self._door = None  # There is nobody to leave.
             self._end(_NO_ROOM)
-            return
-        self._deadline = self._loop.time() + HEAD_SECONDS_MAX
-        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever still works for this client that it has gone."""
@@ -107,8 +106,7 @@ class Connection(asyncio.Protocol):
         self.state.connections.discard(self)
         if self._door is not None:
             self._door.leave(self._host)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         for exchange in (self._running, self._arriving):
             if exchange is not None:
                 exchange.gone = True
@@ -195,15 +193,15 @@ class Connection(asyncio.Protocol):
         if beside < -BESIDE_BYTES_MAX:  # noqa: PLR1730 - a call of max costs more than all this
             beside = -BESIDE_BYTES_MAX
         self._beside = beside
-        if self._arriving is not None:
-            self._arriving.feed(body)
+        assert self._arriving is not None
+        self._arriving.feed(body)
 
     def on_message_complete(self) -> None:
         """A request is whole."""
-        if self._arriving is not None:
-            self._arriving.arrived = True
-            self._arriving.wake()
-            self._arriving = None
+        assert self._arriving is not None
+        self._arriving.arrived = True
+        self._arriving.wake()
+        self._arriving = None
 
     # Our own
 
@@ -237,8 +235,8 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             # What follows is of another protocol, which is not spoken here.
             last = self._waiting[-1] if self._waiting else self._running
-            if last is not None:
-                last.keep_alive = False
+            assert last is not None
+            last.keep_alive = False
             self._end()
         except httptools.HttpParserError:
             self._end(_MALFORMED)
@@ -305,8 +303,7 @@ class Connection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self._transport.close()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         self._timer = self._loop.call_later(CLOSING_SECONDS_MAX, self._transport.abort)
 
     def _watch(self) -> None:

@@ -160,6 +160,34 @@ INVARIANTS = (
                UNION ALL
                SELECT account, livemode, id, 'adjusted:' || number
                FROM product CROSS JOIN LATERAL generate_series(1, adjustments) number
+               UNION ALL
+               SELECT a.account, p.livemode, p.id, b.booking
+               FROM payment p
+               JOIN address a
+                   ON a.livemode = p.livemode AND a.address = p.payment_method_wallet_address
+               CROSS JOIN LATERAL (
+                   SELECT 'paid' WHERE p.captured
+                   UNION ALL
+                   SELECT 'paid:' || place
+                   FROM jsonb_array_elements(p.splits) WITH ORDINALITY s (split, place)
+                   WHERE split->>'transaction' <> p.transaction_id
+                   UNION ALL
+                   SELECT 'application_fee'
+                   WHERE p.captured AND p.application_fee_amount > 0
+                       AND p.application_fee_recipient <> p.payment_method_wallet_address
+                   UNION ALL
+                   SELECT 'held' WHERE NOT p.capture
+                   UNION ALL
+                   SELECT 'released' WHERE NOT p.capture
+                       AND (p.status = 'canceled' OR p.captured AND p.amount_captured < p.amount)
+               ) b (booking)
+               UNION ALL
+               SELECT a.account, r.livemode, r.id, 'refunded:' || place
+               FROM refund r
+               CROSS JOIN LATERAL
+                   jsonb_array_elements(r.sources) WITH ORDINALITY s (source, place)
+               JOIN address a ON a.livemode = r.livemode AND a.address = source->>'wallet'
+               WHERE r.status = 'succeeded' AND source->>'wallet' <> r.recipient
            )
            SELECT coalesce(m.livemode, t.livemode) AS livemode,
                coalesce(m.id, t.source) AS source, coalesce(m.booking, t.booking) AS booking
@@ -170,15 +198,38 @@ INVARIANTS = (
            WHERE m.id IS NULL OR t.id IS NULL""",
     ),
     Invariant(
-        "what is set aside is what scheduled transfers will cost",
+        "what is set aside is what scheduled transfers and payments to capture will cost",
         """SELECT account, livemode, held, promised FROM (
                SELECT account, livemode, sum(balance) AS held FROM ledger_balance
                WHERE code LIKE 'wallet:%:locked' GROUP BY account, livemode
            ) b FULL JOIN (
-               SELECT account, livemode, sum(amount + fees_network_fee) AS promised
-               FROM stablecoin_transfer WHERE status = 'scheduled' GROUP BY account, livemode
+               SELECT account, livemode, sum(cost) AS promised FROM (
+                   SELECT account, livemode, amount + fees_network_fee AS cost
+                   FROM stablecoin_transfer WHERE status = 'scheduled'
+                   UNION ALL
+                   SELECT a.account, p.livemode, p.amount
+                   FROM payment p
+                   JOIN address a
+                       ON a.livemode = p.livemode AND a.address = p.payment_method_wallet_address
+                   WHERE p.status = 'requires_capture'
+               ) costs GROUP BY account, livemode
            ) t USING (account, livemode)
            WHERE coalesce(held, 0) <> coalesce(promised, 0)""",
+    ),
+    Invariant(
+        "what a payment says was given back is what its refunds and its parties say",
+        """SELECT p.account, p.livemode, p.id, p.amount_refunded, r.total, s.parts
+           FROM payment p
+           LEFT JOIN (
+               SELECT account, livemode, payment, sum(amount) AS total
+               FROM refund GROUP BY account, livemode, payment
+           ) r ON (r.account, r.livemode, r.payment) = (p.account, p.livemode, p.id)
+           LEFT JOIN LATERAL (
+               SELECT sum((each->>'amount_refunded')::numeric * 1000000) AS parts
+               FROM jsonb_array_elements(p.splits) each
+           ) s ON p.splits IS NOT NULL
+           WHERE p.amount_refunded <> coalesce(r.total, 0)
+               OR p.amount_refunded <> s.parts + coalesce(p.application_fee_refunded, 0)""",
     ),
     Invariant(
         "the events of every object are numbered without a gap",

@@ -78,6 +78,8 @@ def authorise(principal: Principal, access: Access) -> None:
     if principal.type == "secret":
         return
     if principal.type == "public":
+        if access.public:
+            return
         raise ApiError("key_type_not_allowed", "A public key may not call this operation.")
     if not access.any_key and access.scope not in principal.scopes:
         message = f"This key lacks the scope '{access.scope}'."

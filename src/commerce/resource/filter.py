@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -22,7 +22,7 @@ from commerce.kernel.clock import DAY_SECONDS, is_date, parse_time
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.kernel.wording import unknown
-from commerce.resource.noun import HIDDEN, Spec, Time, _bare, _marks
+from commerce.resource.noun import HIDDEN, Part, Spec, Time, _bare, _marks
 from commerce.resource.ref import ADDRESS
 from commerce.store.table import Filter
 
@@ -49,6 +49,27 @@ class Condition(msgspec.Struct, frozen=True):
 def filter_names(spec: Spec) -> tuple[str, ...]:
     """The fields a noun's list may be filtered by, beside `metadata`."""
     return (*spec.filters, "created")
+
+
+def reach_into_parts(spec: Spec) -> None:
+    """Let a noun's filters name fields of its parts, as their columns are called.
+
+    `payment_method_type` is `payment_method.type`.
+    """
+    parts = {shown: field for field, shown in spec.shown if is_part(spec.types[field])}
+    for name in spec.filters:
+        for shown, field in parts.items():
+            inner = name.removeprefix(f"{shown}_")
+            hints = get_type_hints(_bare(spec.types[field])[0], include_extras=True)
+            if name not in spec.field_of and inner in hints:
+                spec.field_of[name] = f"{field}_{inner}"
+                spec.types[f"{field}_{inner}"] = hints[inner]
+
+
+def is_part(hint: Any) -> bool:
+    """Whether a field is a part, which is flattened into columns."""
+    bare, _ = _bare(hint)
+    return isinstance(bare, type) and issubclass(bare, Part)
 
 
 def forms(spec: Spec) -> list[str]:
@@ -212,7 +233,7 @@ def _amount(spec: Spec, query: Query) -> Read:
     """Amounts are in the currency that all of a noun's have, or in the one the query names."""
 
     def read(text: str, param: str) -> int:
-        currency = _currency(spec) or next(iter(query.get("currency", ())), None)
+        currency = own_currency(spec) or next(iter(query.get("currency", ())), None)
         if currency is None:
             message = f"'currency' is required beside '{param}'."
             raise ApiError("parameter_missing", message, param="currency")
@@ -221,7 +242,7 @@ def _amount(spec: Spec, query: Query) -> Read:
     return read
 
 
-def _currency(spec: Spec) -> str | None:
+def own_currency(spec: Spec) -> str | None:
     """The currency of all of a noun's amounts, if its declaration says that there is one."""
     fields = {field.name: field.default for field in msgspec.structs.fields(spec.cls)}
     default = fields.get("currency")

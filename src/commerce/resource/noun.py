@@ -338,15 +338,12 @@ def _conversion(
         return simple[bare], path, None, plain
     if get_origin(bare) is Literal:
         return "text", path, None, plain
-    return "jsonb", path, _to_json, lambda values: _from_json(values[column], bare)
+    decode = msgspec.json.Decoder(bare).decode
+    return "jsonb", path, _to_json, lambda values: values[column] and decode(values[column])
 
 
 def _to_json(value: Any) -> str | None:
     return None if value is None else msgspec.json.encode(value).decode()
-
-
-def _from_json(text: str | None, type_: Any) -> Any:
-    return None if text is None else msgspec.json.decode(text, type=type_)
 
 
 Declared = TypeVar("Declared", bound=Noun)

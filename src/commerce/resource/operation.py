@@ -50,6 +50,8 @@ class Access(NamedTuple):
     scope: str
     any_key: bool = False
     """Any secret or restricted key may, whatever its scopes."""
+    public: bool = False
+    """A public key may, too: what it is shown is the operation's to see to."""
 
 
 class Operation(NamedTuple):
@@ -97,6 +99,7 @@ def operation(  # noqa: PLR0913 - a declaration, always called by keyword
     example: Staged | None = None,
     also: type[Any] | None = None,
     statuses: tuple[int, ...] | None = None,
+    public: bool = False,
 ) -> Callable[[Verb], Verb]:
     """Declare a verb: `def transfer(tx: Tx, params: CreateTransfer) -> Transfer`.
 
@@ -112,7 +115,7 @@ def operation(  # noqa: PLR0913 - a declaration, always called by keyword
             method=method,
             path=path,
             alias=_split(alias)[1] if alias else None,
-            access=Access(scope),
+            access=Access(scope, public=public),
             params=params,
             returns=returns,
             summary=(verb.__doc__ or "").strip(),
@@ -137,8 +140,13 @@ def view(  # noqa: PLR0913 - a declaration, always called by keyword
     params: type[Params] = Nothing,
     any_key: bool = False,
     example: Staged | None = None,
+    also: type[Any] | None = None,
+    public: bool = False,
 ) -> Callable[[Verb], Verb]:
-    """Declare a read: `async def balance(reading: Reading, params: ...) -> Balance`."""
+    """Declare a read: `async def balance(reading: Reading, params: ...) -> Balance`.
+
+    At the path of a noun's objects it is how one of them is retrieved.
+    """
     method, path = _split(route)
 
     def declare(read: Verb) -> Verb:
@@ -147,12 +155,13 @@ def view(  # noqa: PLR0913 - a declaration, always called by keyword
             method=method,
             path=path,
             alias=None,
-            access=Access(scope, any_key),
+            access=Access(scope, any_key, public),
             params=params,
             returns=returns,
             summary=(read.__doc__ or "").strip(),
             read=read,
             example=example,
+            also=also,
         )
         return read
 

@@ -7,9 +7,12 @@ from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
 from commerce.resource.event_type import catalogue
+from commerce.resource.filter import reach_into_parts
 from commerce.resource.noun import Noun
 from commerce.resource.operation import Access, Operation, operations_of
 from commerce.store.table import Table
+
+Kind = Literal["verb", "view", "retrieve", "list"]
 
 
 class Endpoint(NamedTuple):
@@ -17,7 +20,7 @@ class Endpoint(NamedTuple):
 
     method: str
     path: str
-    kind: Literal["verb", "view", "retrieve", "list"]
+    kind: Kind
     access: Access
     operation: Operation | None = None
     noun: type[Noun] | None = None
@@ -26,6 +29,12 @@ class Endpoint(NamedTuple):
     def name(self) -> str:
         """How the operation is known, its aliases included."""
         return f"{self.method} {self.path}"
+
+    @property
+    def url(self) -> str:
+        """Where a list says that it is: at the plain collection, whichever path was asked."""
+        assert self.noun is not None
+        return f"/v1/{self.noun.__noun__.path}"
 
     @property
     def makes_freely(self) -> bool:
@@ -46,6 +55,7 @@ class Registry:
     ) -> None:
         self.nouns = _nouns(modules)
         for noun in self.nouns:
+            reach_into_parts(noun.__noun__)
             if noun.__noun__.name == "event":
                 noun.__noun__.choices["type"] = tuple(sorted(catalogue(self.nouns)))
         self.operations = [*operations_of(modules), *(view.__operation__ for view in views)]
@@ -61,14 +71,16 @@ class Registry:
     def endpoints(self) -> list[tuple[Endpoint, str]]:
         """Every endpoint with each path it answers at, the documented one first."""
         found: list[tuple[Endpoint, str]] = []
+        retrieved = {
+            f"/{noun.__noun__.path}/{{id}}": noun for noun in self.nouns if noun.__noun__.scope
+        }
         for operation in self.operations:
-            endpoint = Endpoint(
-                operation.method,
-                operation.path,
-                "verb" if operation.run else "view",
-                operation.access,
-                operation,
-            )
+            kind: Kind = "verb" if operation.run else "view"
+            noun = retrieved.pop(operation.path, None) if kind == "view" else None
+            if noun is not None:
+                kind = "retrieve"
+            access = operation.access
+            endpoint = Endpoint(operation.method, operation.path, kind, access, operation, noun)
             found.append((endpoint, operation.path))
             if operation.alias:
                 found.append((endpoint, operation.alias))
@@ -78,8 +90,12 @@ class Registry:
                 continue
             access = Access(spec.scope)
             one = Endpoint("GET", f"/{spec.path}/{{id}}", "retrieve", access, noun=noun)
-            many = Endpoint("GET", f"/{spec.path}", "list", access, noun=noun)
-            found += [(one, one.path), (many, many.path)]
+            if one.path in retrieved:
+                found.append((one, one.path))
+            # What says `listed_at: ClassVar` has its list there too, by its documented name.
+            listed_at = getattr(noun, "listed_at", spec.path)
+            many = Endpoint("GET", f"/{listed_at}", "list", access, noun=noun)
+            found += [(many, path) for path in dict.fromkeys((many.path, f"/{spec.path}"))]
         return found
 
 

@@ -215,7 +215,7 @@ class Database:
                     raise
                 # Not before: whoever finds a pool goes by the layout that is there.
                 self._pool = pool
-        return self._pool
+            return self._pool
 
     async def session(self) -> DatabaseSession:
         """Open a session on a connection of its own and claim the lowest free lane number."""

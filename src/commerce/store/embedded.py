@@ -47,6 +47,7 @@ START_TIMEOUT_SECONDS = 300.0
 STOP_TIMEOUT_SECONDS = 60.0
 QUERY_TIMEOUT_SECONDS = 30.0
 ORPHAN_TIMEOUT_SECONDS = 15.0
+ABANDON_TIMEOUT_SECONDS = 10.0
 LOOK_SECONDS = 0.1
 """How often a server that is kept alive is looked after."""
 PAUSE_SECONDS = 1.0
@@ -329,7 +330,7 @@ class EmbeddedPostgres:
             return
         self._process.send_signal(signal.SIGQUIT)
         try:
-            self._process.wait(10)
+            self._process.wait(ABANDON_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

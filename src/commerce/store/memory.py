@@ -291,9 +291,11 @@ class MemorySession:
     def _at(self, index: Index, key: Key) -> Row | None:
         """A row as this transaction sees it: committed, or its own."""
         changes = self.changes[index.table]
+        if index.columns == index.table.key.columns and key in changes:
+            return changes[key]
         row = self._store.rows(index.table).at(index, key)
-        if index.columns == index.table.key.columns:
-            return changes.get(key, row)
+        if index.columns == index.table.key.columns or not changes:
+            return row
         if row is not None:
             return changes.get(index.table.key.of(row), row)
         if index in self._unique:
@@ -372,9 +374,10 @@ class MemorySession:
             self._put(table, tuple(b if name in table.updated else a for name, a, b in columns))
 
     def _put(self, table: Table, row: Row) -> None:
-        for column, value in zip(table.columns, row, strict=True):
-            if value is None and not column.nullable:
-                raise WriteRefused(f"{table.name}.{column.name} may not be NULL")
+        if None in row:
+            for column, value in zip(table.columns, row, strict=True):
+                if value is None and not column.nullable:
+                    raise WriteRefused(f"{table.name}.{column.name} may not be NULL")
         key = table.key.of(row)
         self.changes[table][key] = row
         for index in table.unique.values():

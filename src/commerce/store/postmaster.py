@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 DATABASE = "commerce"
 # macOS has the shorter sun_path, 104 bytes with its final NUL; Linux has 108.
 SOCKET_PATH_BYTES_MAX = 103
+PS = "/bin/ps"
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def _command(pid: int) -> str:
 def _command_from_ps(pid: int) -> str:
     try:
         done = subprocess.run(  # noqa: S603 - a fixed command and a number
-            ["/bin/ps", "-ww", "-p", str(pid), "-o", "args="],
+            [PS, "-ww", "-p", str(pid), "-o", "args="],
             capture_output=True,
             text=True,
             errors="replace",

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 MEBIBYTE = 1 << 20
+MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 SHARED_BUFFERS_MIB_MIN = 128
 SHARED_BUFFERS_MIB_MAX = 2048
 
@@ -77,6 +78,5 @@ def memory_bytes() -> int:
     """The memory we may use in bytes: the machine's, or the container's if that is less."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with suppress(OSError, ValueError):
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")
-        return min(machine, int(limit))
+        return min(machine, int(MEMORY_LIMIT.read_text(encoding="ascii")))
     return machine

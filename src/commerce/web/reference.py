@@ -178,8 +178,8 @@ def _returns(operation: dict[str, Any]) -> str:
     statuses = [status for status in operation["responses"] if status.startswith("2")]
     good = operation["responses"][statuses[0]]["content"]["application/json"]["schema"]
     what = kind(good)
-    if "oneOf" in good:
-        what = " or ".join(kind(each) for each in good["oneOf"])
+    if several := good.get("oneOf") or good.get("anyOf"):
+        what = " or ".join(kind(each) for each in several)
     elif "$ref" not in good:
         items = good["properties"]["data"]["items"]
         what = f"a list of {kind(items)}"

@@ -7,16 +7,22 @@ from typing import Any
 
 import pytest
 
+from commerce.areas.identity.account import main_wallet
 from commerce.areas.stablecoin.movement import ExecuteTransfer
 from commerce.areas.stablecoin.scheduled import execute
+from commerce.areas.stablecoin.wallet import need_own_locked
+from commerce.engine.caller import Caller
+from commerce.engine.overlay import Directory, Needs
 from commerce.jobs.worker import Worker
 from commerce.kernel.errors import ApiError
+from commerce.ledger.account import BALANCE
 from commerce.store.session import StoreUnavailable
 from tests.ladder import refused
 from tests.stage import Party, Stage
 
 ROUTE = "POST /stablecoin/transfer"
 HOUR = 3600
+OWN = f"acct_{'0' * 26}"
 
 
 @pytest.fixture
@@ -220,3 +226,12 @@ async def test_a_job_that_is_not_due_any_more_when_it_is_run_is_kept(
 
 async def test_every_movement_of_this_module_balances(stage: Stage) -> None:
     await stage.audit()
+
+
+def test_of_what_is_no_address_nothing_is_needed() -> None:
+    needs = Needs(Directory(), 0)
+    need_own_locked(needs, Caller(OWN, livemode=False), "no address")
+    assert needs.wanted == {}
+    address = main_wallet(OWN, livemode=False)
+    need_own_locked(needs, Caller(OWN, livemode=False), address)
+    assert [key[2] for key in needs.wanted[BALANCE.key]] == [f"wallet:{address}:locked"]

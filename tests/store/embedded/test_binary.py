@@ -1,11 +1,23 @@
 """The programs of PostgreSQL: what one that fails says."""
 
+import os
+import pwd
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
-from commerce.store.binary import EmbeddedError, Programs, programs
+from commerce.store.binary import (
+    CARRIER,
+    EmbeddedError,
+    Programs,
+    SystemUser,
+    _create,
+    programs,
+    require_way,
+    system_user,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,3 +42,57 @@ def test_a_missing_installation_says_what_to_set(
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(EmbeddedError, match="is not installed: set COMMERCE_DATABASE_URL"):
         programs(None, tmp_path)
+
+
+@pytest.fixture
+def carrier(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation whose programs fail, in place of the one we carry."""
+    folder = data_dir / "site" / CARRIER / "pginstall18" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "postgres").write_text("#!/bin/sh\nexit 1\n")
+    (folder / "psql").symlink_to("postgres")
+    (data_dir / "site" / CARRIER / "__init__.py").touch()
+    monkeypatch.syspath_prepend(data_dir / "site")
+    return folder
+
+
+def test_an_installation_without_its_programs_is_none(carrier: Path, tmp_path: Path) -> None:
+    (carrier / "postgres").unlink()
+    with pytest.raises(EmbeddedError, match="is not installed: set COMMERCE_DATABASE_URL"):
+        programs(None, tmp_path)
+
+
+def test_programs_that_their_user_cannot_run_from_a_copy_either_are_refused(
+    carrier: Path, data_dir: Path
+) -> None:
+    ourselves = SystemUser("somebody", os.geteuid(), os.getegid())
+    with pytest.raises(EmbeddedError, match="the user somebody cannot run PostgreSQL from ") as no:
+        programs(ourselves, data_dir)
+    copy = data_dir / "postgres-18" / carrier.relative_to(data_dir / "site")
+    assert str(no.value).endswith(f" from {copy}")
+    assert (copy / "psql").readlink() == Path("postgres")
+
+
+def test_who_is_not_root_runs_postgresql_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert system_user("nobody at all") is None
+
+
+def test_a_user_that_another_process_made_meanwhile_is_taken() -> None:
+    assert _create("daemon").pw_uid == pwd.getpwnam("daemon").pw_uid
+
+
+def test_a_machine_on_which_no_user_can_be_made_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    with pytest.raises(EmbeddedError, match="no-such-user could not be made: create it"):
+        _create("no-such-user")
+
+
+def test_a_way_that_is_closed_to_ourselves_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch(mode=0o600)
+    require_way(None, tmp_path)
+    with pytest.raises(EmbeddedError, match=f"{file} cannot be used: {file} may not be entered"):
+        require_way(None, file)

@@ -89,3 +89,4 @@ def test_a_new_address_follows_from_its_random_bytes_and_hides_them() -> None:
 def test_too_few_random_bytes_are_refused() -> None:
     with pytest.raises(ValueError, match="16 random bytes"):
         address.new(bytes(15))
+    assert address.canonical_form(address.new(bytes(16))) is not None

@@ -13,6 +13,7 @@ from commerce.kernel.clock import (
     FixedClock,
     SystemClock,
     day,
+    is_date,
     iso_date,
     month,
     parse_time,
@@ -105,3 +106,9 @@ def test_what_is_no_time_is_refused(value: object) -> None:
         parse_time(value, param="created[gte]")
     assert refusal.value.code == "parameter_invalid"
     assert refusal.value.param == "created[gte]"
+
+
+def test_a_date_is_known_from_a_time() -> None:
+    assert is_date("2026-11-23") is True
+    for text in ("2026-11-23T00:00:00Z", "1795435200", "2026-11", "2026-11-23\n", ""):
+        assert is_date(text) is False

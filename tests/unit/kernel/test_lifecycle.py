@@ -108,3 +108,11 @@ def test_it_draws_itself() -> None:
 def test_a_wrong_table_is_refused_at_construction(name: str, table: str, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         Lifecycle(name, table)
+
+
+def test_a_refusal_names_the_state_a_verb_leads_to_wherever_it_stands_in_the_table() -> None:
+    made = Lifecycle("box", "open close shut\nshut open open")
+    with pytest.raises(ApiError, match=r"This box is already 'shut'\."):
+        made.move("shut", "close")
+    with pytest.raises(ApiError, match=r"This box is already 'open'\. What it allows now: close\."):
+        made.move("open", "open")

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
@@ -37,6 +38,20 @@ def test_other_text_is_refused_without_repeating_it(text: str) -> None:
         MasterKey.parse(text)
     assert not text or text not in str(refusal.value)
     assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
+
+
+@pytest.mark.parametrize("stray", ["~", "*", "=a", " a"])
+def test_base64_with_a_stray_character_is_refused(stray: str) -> None:
+    standard = base64.b64encode(SECRET).decode()
+    for text in (f"{standard.rstrip('=')}{stray}", f"{standard[:9]}{stray}{standard[9:]}"):
+        with pytest.raises(ValueError, match="master key"):
+            MasterKey.parse(text)
+
+
+def test_what_is_sealed_is_aes_gcm_under_a_subkey_of_its_own() -> None:
+    subkey = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"commerce/seal").derive(SECRET)
+    sealed = MasterKey(SECRET).seal(b"payload", b"context")
+    assert AESGCM(subkey).decrypt(sealed[:12], sealed[12:], b"context") == b"payload"
 
 
 def test_generated_keys_differ_and_read_back() -> None:

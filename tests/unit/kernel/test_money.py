@@ -241,3 +241,33 @@ def test_nobody_sends_an_amount_of_stock() -> None:
     with pytest.raises(ApiError) as refusal:
         Money.parse("1", "unit:prod_1")
     assert refusal.value.code == "currency_unsupported"
+
+
+def test_an_amount_never_changes_and_hashes_and_shows_as_what_it_is() -> None:
+    money = Money(150, "usd")
+    with pytest.raises(AttributeError, match=r"Money\.minor cannot be set"):
+        money.minor = 151
+    assert (money.minor, repr(money)) == (150, "Money(150, 'usd')")
+    assert {money, Money(150, "usd")} == {money}
+    assert len({money, Money(150, "eur"), Money(151, "usd")}) == 3
+
+
+def test_whether_an_amount_is_something_else_is_for_that_to_say() -> None:
+    class Anything:
+        def __eq__(self, _: object) -> bool:
+            return True
+
+        __hash__ = None  # type: ignore[assignment]
+
+    assert Money(1, "usd") == Anything()
+    assert Money(1, "usd") != 1
+
+
+def test_nothing_has_no_sign() -> None:
+    assert [Money(0, code).text for code in ("ssusd", "usd", "jpy")] == ["0.00", "0.00", "0"]
+
+
+def test_millionths_may_have_as_many_leading_zeros_as_text_is_long() -> None:
+    assert Money.coin({"denom": "ssusd", "amount": "7".zfill(40)}).minor == 7
+    with pytest.raises(ApiError, match="integer string of millionths"):
+        Money.coin({"denom": "ssusd", "amount": "7".zfill(41)})

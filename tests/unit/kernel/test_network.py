@@ -14,6 +14,7 @@ from commerce.kernel.network import Networks, is_loopback, parse_address
         ("2001:DB8::1", "2001:db8::1"),
         ("::ffff:10.0.0.1", "10.0.0.1"),
         ('"[::1]"', "::1"),
+        (" " * 77 + "::1", "::1"),
     ],
 )
 def test_an_address_is_read_without_its_port(text: str, address: str) -> None:
@@ -26,6 +27,8 @@ def test_an_address_is_read_without_its_port(text: str, address: str) -> None:
         "",
         "unknown",
         "_hidden",
+        "~1.2.3.4",
+        " " * 78 + "::1",
         "1.2.3",
         "1.2.3.4.5",
         "256.1.1.1",

@@ -121,3 +121,5 @@ def test_what_is_unknown_gets_the_nearest_name_or_all_or_hears_that_there_is_non
         unknown("zzz", ["aml", "kyc"]).message == "Unknown parameter 'zzz'. Known here: aml, kyc."
     )
     assert unknown("zzz", []).message == "Unknown parameter 'zzz'. No parameter is taken here."
+    # A member without a name is named by the object it stands in.
+    assert unknown("", ["key"], "metadata").param == "metadata"

@@ -264,6 +264,12 @@ def family(tx: Tx, account: str) -> str:
     return account if row is None else row[4] or account
 
 
+def parent(tx: Tx, account: str) -> str | None:
+    """What `parent_of` gives, within a verb: which account one is connected to."""
+    row = tx.read(LINE, (account, tx.caller.livemode, account))
+    return None if row is None else row[3]
+
+
 @view(Account, "GET /account", scope="accounts:read")
 async def mine(reading: Reading, _: Params) -> Account:
     """The account that asks, or on whose behalf `X-Account-Id` asks."""

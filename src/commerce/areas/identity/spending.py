@@ -41,10 +41,7 @@ def use(
     if caller.meter is None or caller.key is None:
         return
     key = tx.get(ApiKey, caller.key, account=caller.key_owner)
-    if key.recipients is not None and recipient not in key.recipients:
-        what = "a bank account" if recipient is None else f"'{recipient}'"
-        message = f"This key may send to its own list of recipients only, which lacks {what}."
-        raise ApiError("limit_exceeded", message, param=to)
+    _require_listed(key, recipient, to)
     most, daily, lifetime = (ceiling(key.limits, name) for name in FIELDS)
     if most is not None and amount.minor > most:
         raise _exceeded("per transaction", most, most, param)
@@ -53,6 +50,23 @@ def use(
         tx.use(_cap(key.meter, caller.livemode, daily=daily, lifetime=lifetime), amount.minor)
     except CapReached as reached:
         raise _exceeded(reached.window, reached.ceiling, reached.left, param) from None
+
+
+def allow(tx: Tx, recipient: str, *, to: str) -> None:
+    """See that the key that moves money may send to one more address of the same movement.
+
+    Its amount counts once, by `use`. Raises `limit_exceeded`.
+    """
+    caller = tx.caller
+    if caller.meter is not None and caller.key is not None:
+        _require_listed(tx.get(ApiKey, caller.key, account=caller.key_owner), recipient, to)
+
+
+def _require_listed(key: ApiKey, recipient: str | None, to: str) -> None:
+    if key.recipients is not None and recipient not in key.recipients:
+        what = "a bank account" if recipient is None else f"'{recipient}'"
+        message = f"This key may send to its own list of recipients only, which lacks {what}."
+        raise ApiError("limit_exceeded", message, param=to)
 
 
 def _exceeded(window: str, ceiling: int, left: int, param: str) -> ApiError:

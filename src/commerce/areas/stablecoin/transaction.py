@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 import msgspec
 
@@ -35,13 +35,16 @@ TransactionType = Literal[
 
 
 SOURCE = refers(
+    "payment",
     "product",
+    "refund",
     "stablecoin_issuance",
     "stablecoin_redemption",
     "stablecoin_reserve_deposit",
     "stablecoin_transfer",
 )
 """What causes transactions, by name: all of it is declared above this."""
+TYPES: dict[str, TransactionType] = {name: name for name in get_args(TransactionType)}
 
 
 class TransactionSummary(Part, frozen=True, kw_only=True):
@@ -77,9 +80,14 @@ class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True)
 
     `from` and `to` are the wallets whose holdings changed. What moves within one wallet or behind
     the scenes has neither, and so stands under no address and no direction: `reserve` is dollars
-    that came into the reserves, or what a scheduled transfer will cost, fee included, set aside or
-    given back (its `source` is that transfer); `settlement` is the dollars of a redemption, sent.
-    So what left an address is the sum over `direction=out`, with the fees of its transfers.
+    that came into the reserves, or what a scheduled transfer or a payment will cost, fee included,
+    set aside or given back (its `source` is that object); `settlement` is the dollars of a
+    redemption, sent. So what left an address is the sum over `direction=out`, with the fees of its
+    transfers and payments.
+
+    A payment has one for each wallet that it paid (`payment`) and one for the platform's share
+    (`fee`), a refund one for each wallet that gave back; `amount` is what that wallet got. A wallet
+    that pays itself has none, but for the fee.
 
     Pieces of a product move in the same ledger. A list holds what moved in ssUSD, unless it is
     asked for `type=stock`: then `amount` is whole pieces, and `currency` is `unit:<product>`.
@@ -95,8 +103,8 @@ class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True)
     source: Annotated[str, SOURCE]
     """The object that caused it."""
     amount: Money
-    """How much moved, fees apart; of what is set aside for a transfer, its fee included. Of
-    stock, how many pieces."""
+    """How much moved, fees apart; of what is set aside, its fee included. Of stock, how many
+    pieces."""
     currency: str = SSUSD
     """`ssusd`; of stock, `unit:` and the product's id."""
     sender: str | None = msgspec.field(default=None, name="from")
@@ -143,7 +151,7 @@ def tell_recipient(tx: Tx, booked: Booked, booking: Booking) -> None:
         id=booked.id,
         livemode=tx.caller.livemode,
         created=tx.now,
-        type="transfer",
+        type=TYPES[booking.type],
         booking=booking.name,
         source=booking.source,
         amount=Money(booking.amount, booking.currency),

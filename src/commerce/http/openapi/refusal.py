@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -13,11 +13,12 @@ from commerce.engine.tx import Tx
 from commerce.kernel.errors import ERRORS
 from commerce.kernel.lifecycle import Lifecycle
 from commerce.kernel.money import Money
+from commerce.resource.filter import own_currency
 from commerce.resource.noun import Spec, _bare, _marks
 from commerce.resource.operation import Operation
 from commerce.resource.parameter import Amount, Dollars, Id, Moment, Price, decode
 from commerce.resource.reading import Reading
-from commerce.resource.ref import ADDRESS, Ref
+from commerce.resource.ref import ADDRESS, Refers
 from commerce.resource.registry import Endpoint
 from commerce.resource.shelf import shelf_of
 
@@ -54,6 +55,8 @@ def codes(endpoint: Endpoint) -> dict[int, list[str]]:
         found.discard("resource_missing")
     if "{" in endpoint.path:
         found |= {"resource_missing", "route_missing"}
+    elif endpoint.operation is not None and "{" in (endpoint.operation.alias or ""):
+        found.add("route_missing")
     by_status: dict[int, list[str]] = {}
     for code in sorted(found):
         row = ERRORS[code]
@@ -66,6 +69,8 @@ def _of_list(spec: Spec) -> set[str]:
     found = {"cursor_invalid"}
     if _filters_amounts(spec):
         found |= {"amount_invalid", "amount_precision", "parameter_missing"}
+        if own_currency(spec) is None:
+            found.add("currency_unsupported")
     if _filters_addresses(spec):
         found.add("invalid_recipient")
     return found
@@ -114,7 +119,7 @@ def _names_something(endpoint: Endpoint) -> bool:
     if operation is None:
         return False
     return any(
-        part == Id or part is Ref or get_origin(part) is Ref or part == "address"
+        part == Id or isinstance(part, Refers) or part == "address"
         for part in _parts(operation.params)
     )
 

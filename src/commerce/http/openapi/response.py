@@ -111,7 +111,9 @@ def _schema(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.kind == "retrieve" and "deleted" in returns.__struct_fields__:
         also = Deleted
     if also:
-        return {"oneOf": [reference(returns), reference(also)]}
+        # What is told apart by no more than what is left out is of both.
+        tags = [each.__struct_config__.tag for each in (returns, also)]
+        return {"anyOf" if tags[0] == tags[1] else "oneOf": [reference(returns), reference(also)]}
     if endpoint.kind != "list":
         return reference(returns)
     return {
@@ -119,7 +121,7 @@ def _schema(endpoint: Endpoint) -> dict[str, Any]:
         "required": ["object", "url", "has_more", "data"],
         "properties": {
             "object": {"const": "list"},
-            "url": {"const": f"/v1{endpoint.path}", "description": "Where this list is."},
+            "url": {"const": endpoint.url, "description": "Where this list is."},
             "has_more": {"type": "boolean", "description": "Whether more lies beyond this page."},
             "data": {"type": "array", "items": reference(returns), "description": "The objects."},
         },

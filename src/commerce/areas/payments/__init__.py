@@ -1,0 +1,1 @@
+"""Payments: money from a payer to an account, and back."""
