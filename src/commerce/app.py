@@ -45,9 +45,13 @@ from commerce.engine.caller import Caller
 from commerce.engine.command import Command
 from commerce.engine.engine import Engine
 from commerce.engine.outbox import EVENT
+from commerce.engine.outside.call import Outside
 from commerce.engine.overlay import Directory
 from commerce.engine.sealer import Sealer
 from commerce.engine.tx import Means, Tx
+from commerce.gateways.cards.notebook import TEST_CALL, StoredNotebook
+from commerce.gateways.cards.port import ways
+from commerce.gateways.cards.sandbox import Sandbox
 from commerce.handbook import Handbook, client
 from commerce.http.acting import Connections
 from commerce.http.asgi import METRICS, PREFLIGHT, RECEIPTS, Application, Page, page_operation
@@ -123,7 +127,7 @@ MODULES = (
 )
 TABLES = (
     *(ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, BLOCK),
-    *(EVENT, ANSWER, JOB, deposit.BANK_PAYMENT),
+    *(EVENT, ANSWER, JOB, deposit.BANK_PAYMENT, TEST_CALL),
 )
 WATCHED = ("/healthz", "/readyz", METRICS)
 NETWORKS = {
@@ -167,6 +171,7 @@ class App:
             weight_max=settings.batch_weight_max,
             meters=meters,
         )
+        self.engine.outside = Outside(ways(Sandbox(StoredNotebook(self.engine)), None))
         self.tracing = tracing
         self.engine.traced = None if tracing is None else tracing.tried
         self.reader = Reader(store)
