@@ -25,6 +25,7 @@ from commerce.areas.payments import (
     refund,
     repayment,
 )
+from commerce.areas.payments.card import method, token
 from commerce.areas.stablecoin import (
     balance,
     batch,
@@ -68,6 +69,7 @@ from commerce.jobs.worker import Worker
 from commerce.kernel.clock import Clock, FixedClock, SystemClock
 from commerce.kernel.errors import ApiError
 from commerce.kernel.ids import IdFactory
+from commerce.kernel.master_key import BYTES as KEY_BYTES
 from commerce.kernel.master_key import MasterKey
 from commerce.kernel.network import Networks
 from commerce.ledger.account import BALANCE
@@ -124,6 +126,8 @@ MODULES = (
     escrow,
     refund,
     repayment,
+    token,
+    method,
 )
 TABLES = (
     *(ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, BLOCK),
@@ -340,7 +344,7 @@ async def _rehearse(settings: Settings, base_url: str) -> dict[str, Shown]:
     app = App(
         Memory(),
         ours,
-        MasterKey.generate(),
+        MasterKey(bytes(KEY_BYTES)),
         base_url=base_url,
         clock=FixedClock(REHEARSED_MS),
         randbits=random.Random(1).getrandbits,  # noqa: S311 - examples are to be the same

@@ -73,7 +73,14 @@ def whose(key: str | None = None) -> dict[str, Any]:
 
 
 def charge(source: str, key: str | None = None, **given: Any) -> Charge:
-    return Charge(**whose(key), **{"amount": 1000, "currency": "usd", "source": source} | given)
+    terms: dict[str, Any] = {
+        "amount": 1000,
+        "currency": "usd",
+        "source": source,
+        **whose(key),
+        **given,
+    }
+    return Charge(**terms)
 
 
 def method(digits: str) -> str:
