@@ -51,7 +51,7 @@ from commerce.engine.overlay import Directory
 from commerce.engine.sealer import Sealer
 from commerce.engine.tx import Means, Tx
 from commerce.gateways.cards.notebook import TEST_CALL, StoredNotebook
-from commerce.gateways.cards.port import ways
+from commerce.gateways.cards.port import Gateway, ways
 from commerce.gateways.cards.sandbox import Sandbox
 from commerce.handbook import Handbook, client
 from commerce.http.acting import Connections
@@ -161,7 +161,9 @@ class App:
         randbits: Callable[[int], int] = secrets.randbits,
         meters: Meters | None = None,
         tracing: Tracing | None = None,
+        cards: Gateway | None = None,
     ) -> None:
+        """`cards` is the processor of live mode, if there is one."""
         clock = clock or SystemClock()
         ids = IdFactory(clock.now_ms, randbits)
         self.store = store
@@ -175,7 +177,7 @@ class App:
             weight_max=settings.batch_weight_max,
             meters=meters,
         )
-        self.engine.outside = Outside(ways(Sandbox(StoredNotebook(self.engine)), None))
+        self.engine.outside = Outside(ways(Sandbox(StoredNotebook(self.engine)), cards))
         self.tracing = tracing
         self.engine.traced = None if tracing is None else tracing.tried
         self.reader = Reader(store)

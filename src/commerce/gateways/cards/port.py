@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -102,6 +102,28 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The cardholder disputes it at once."""
     at_once: bool = False
     """The money is available at once, without days of waiting."""
+
+
+class Why(NamedTuple):
+    """Why a call came to nothing."""
+
+    code: str
+    """A code of the errors' table, of type `card_error`."""
+    details: dict[str, str]
+    """What its error says beside that."""
+
+
+def why(heard: Verdict | Heard) -> Why | None:
+    """Why a call came to nothing; None where it did not. What was never done has failed."""
+    if isinstance(heard, Heard):
+        return Why("processing_error", {})
+    if heard.status != "declined":
+        return None
+    code = heard.code
+    if code not in ("card_declined", "expired_card", "incorrect_cvc", "authentication_required"):
+        code = "processing_error"
+    decline_code = heard.decline_code
+    return Why(code, {} if decline_code is None else {"decline_code": decline_code})
 
 
 class Gateway(Protocol):

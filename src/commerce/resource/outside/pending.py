@@ -8,7 +8,7 @@ verb that finishes it, and what that returns is the answer, then and under the i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 
@@ -77,9 +77,10 @@ def finish(
 class Declined(Worded):
     """What is kept although it is refused: the answer is an error that names the object."""
 
-    def __init__(self, thing: Noun, code: str, message: str | None = None, **details: Any) -> None:
+    def __init__(self, thing: Noun, code: str, message: str | None = None, **details: str) -> None:
         self.thing = thing
-        self.error = ApiError(code, message, **details)
+        # Nothing within the request is at fault, so no parameter is named.
+        self.error = ApiError(code, message, **cast("dict[str, Any]", details))
 
     def answer(self, tx: Tx, plan: Plan) -> Answer:  # noqa: ARG002 - an error expands nothing
         """The error."""

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from commerce.gateways.cards import test_card
+from commerce.gateways.cards.notebook import StoredNotebook
+from commerce.gateways.cards.port import Attach, CardFacts, Verdict, ways
+from commerce.gateways.cards.sandbox import Sandbox
 from tests.stage import NOW, Party, Reply, Stage
 
 CARD = {"number": "5555555555554444", "exp_month": 1, "exp_year": 2030, "cvc": "123"}
@@ -202,5 +205,30 @@ async def test_in_live_mode_nobody_takes_cards_where_no_processor_is_set_up(stag
     assert (raw.status, raw.error["code"]) == (403, "raw_card_not_allowed")
     test = await keep(stage, party, whose, "4242424242424242")
     assert (test.status, test.error["code"]) == (400, "parameter_invalid")
+    outside = stage.app.engine.outside
+    test_one = Sandbox(StoredNotebook(stage.app.engine))
+    ways_, outside._ways = outside._ways, ways(test_one, None)
     theirs = await keep(stage, party, whose, "pm_1PabcDEF")
+    outside._ways = ways_
     assert (theirs.status, theirs.error["code"]) == (402, "processing_error")
+
+
+async def test_in_live_mode_a_card_is_what_the_processor_tells_of_its_own_token(
+    stage: Stage,
+) -> None:
+    party = await stage.open_account(livemode=True)
+    whose = await customer(stage, party)
+    facts = CardFacts(brand="visa", last4="4242", exp_month=5, exp_year=2031, fingerprint="theirs")
+    verdict = Verdict(status="succeeded", reference="pm_kept", card=facts)
+    outside = stage.app.engine.outside
+    ways_, outside._ways = outside._ways, {Attach: lambda _: _say(verdict)}
+    method = (await keep(stage, party, whose, "tok_1PabcDEF")).json
+    outside._ways = ways_
+    assert method["card"].pop("fingerprint") not in {"theirs", None}
+    assert method["card"] == {"brand": "visa", "last4": "4242", "exp_month": 5, "exp_year": 2031}
+    (row,) = await stage.rows("SELECT source FROM payment_method WHERE id = $1", method["id"])
+    assert row["source"] == "pm_kept"
+
+
+async def _say(verdict: Verdict) -> Verdict:
+    return verdict

@@ -14,7 +14,7 @@ from commerce.engine.caller import Caller
 from commerce.engine.outside.call import Heard
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Tx, kind_of, missing
-from commerce.gateways.cards.port import Attach, Find, Verdict
+from commerce.gateways.cards.port import Attach, Find, Verdict, why
 from commerce.kernel.errors import ApiError
 from commerce.kernel.ids import is_id
 from commerce.kernel.lifecycle import Lifecycle
@@ -38,7 +38,7 @@ THEIRS = ("pm_", "tok_", "card_", "src_")
     scope="customers:read",
     filters=("customer", "status"),
 )
-class PaymentMethod(Noun, tag="payment_method", frozen=True, kw_only=True):
+class SavedMethod(Noun, tag="payment_method", frozen=True, kw_only=True):
     """A card of a customer's, kept by the processor.
 
     Once deleted, it answers `{"id", "object", "deleted": true}` for good.
@@ -71,7 +71,7 @@ class PaymentMethod(Noun, tag="payment_method", frozen=True, kw_only=True):
     source: Annotated[str, HIDDEN]
 
 
-TABLE = PaymentMethod.__noun__.table
+TABLE = SavedMethod.__noun__.table
 
 
 class CardMethodGiven(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,10 +111,10 @@ class ListPaymentMethods(Params, frozen=True, kw_only=True):
     """The id before which the page ends."""
 
 
-class PaymentMethodList(listing.ListOf, frozen=True, kw_only=True):
+class SavedMethodList(listing.ListOf, frozen=True, kw_only=True):
     """A page of payment methods, newest first."""
 
-    data: list[PaymentMethod]
+    data: list[SavedMethod]
     """The payment methods."""
 
 
@@ -164,7 +164,7 @@ async def example(example: Example) -> dict[str, object]:
 
 
 @operation(
-    PaymentMethod,
+    SavedMethod,
     "POST /customers/{id}/payment_methods",
     scope="customers:write",
     params=CreatePaymentMethod,
@@ -181,7 +181,7 @@ def create(tx: Tx, params: CreatePaymentMethod) -> Pending:
     customer = customers.require(tx, params.id, param="id")
     card, source = chosen(tx, params.payment_method, param="payment_method")
     method = tx.add(
-        PaymentMethod(
+        SavedMethod(
             id=tx.new_id("pm"),
             livemode=tx.caller.livemode,
             created=tx.now,
@@ -201,16 +201,14 @@ def create(tx: Tx, params: CreatePaymentMethod) -> Pending:
     return Pending(method, call, Find(asked="attach", since=tx.now, **whose), settle)
 
 
-@finish("payment_method.attach", PaymentMethod, inquiry=Find)
-def settle(tx: Tx, method: PaymentMethod, heard: Verdict | Heard) -> PaymentMethod | Declined:
+@finish("payment_method.attach", SavedMethod, inquiry=Find)
+def settle(tx: Tx, method: SavedMethod, heard: Verdict | Heard) -> SavedMethod | Declined:
     """What the processor said of a card that is to be kept."""
-    if isinstance(heard, Heard) or heard.status == "declined":
-        code, decline_code = "processing_error", None
-        if isinstance(heard, Verdict):
-            code, decline_code = heard.code or code, heard.decline_code
-        failed = tx.advance(method, "fail", failure_code=code, unknown_since=None)
-        more: dict[str, Any] = {} if decline_code is None else {"decline_code": decline_code}
-        return Declined(failed, code, payment_method=failed.id, **more)
+    refused = why(heard)
+    if refused is not None:
+        failed = tx.advance(method, "fail", failure_code=refused.code, unknown_since=None)
+        return Declined(failed, refused.code, payment_method=failed.id, **refused.details)
+    assert isinstance(heard, Verdict)
     card = method.card if heard.card is None else details.of_facts(tx, heard.card)
     return tx.advance(method, "attach", card=card, source=heard.reference, unknown_since=None)
 
@@ -224,25 +222,26 @@ async def list_example(example: Example) -> dict[str, object]:
 
 
 @view(
-    PaymentMethodList,
+    SavedMethodList,
     "GET /customers/{id}/payment_methods",
     scope="customers:read",
     params=ListPaymentMethods,
     example=list_example,
 )
-async def list_of_customer(reading: Reading, params: ListPaymentMethods) -> PaymentMethodList:
+async def list_of_customer(reading: Reading, params: ListPaymentMethods) -> SavedMethodList:
     """List the payment methods of a customer, newest first."""
     customer = await reading.get(Customer, params.id)
     cursors = {"starting_after": params.starting_after, "ending_before": params.ending_before}
     query = {name: [value] for name, value in cursors.items() if value is not None}
     query |= {"customer": [customer.id], "limit": [str(params.limit)]}
-    asked = listing.parse(PaymentMethod.__noun__, query)
+    asked = listing.parse(SavedMethod.__noun__, query)
     url = f"/v1/customers/{customer.id}/payment_methods"
-    found = await listing.list_things(reading, PaymentMethod, asked, url)
-    return PaymentMethodList(url=found.url, has_more=found.has_more, data=found.data)
+    found = await listing.list_things(reading, SavedMethod, asked, url)
+    return SavedMethodList(url=found.url, has_more=found.has_more, data=found.data)
 
 
 def _need_one(needs: Needs, caller: Caller, params: OnePaymentMethod) -> None:
+    customers.need(needs, caller, params.id)
     needs.row(TABLE.key, (caller.account, caller.livemode, params.payment_method), lock=True)
 
 
@@ -261,12 +260,13 @@ async def delete_example(example: Example) -> dict[str, object]:
     needs=_need_one,
     example=delete_example,
 )
-def delete(tx: Tx, params: OnePaymentMethod) -> PaymentMethod:
+def delete(tx: Tx, params: OnePaymentMethod) -> SavedMethod:
     """Delete a payment method: it is charged no more. What was paid with it stays.
 
     One that is still `processing` cannot be.
     """
-    method = tx.lock(PaymentMethod, params.payment_method, param="payment_method")
+    tx.get(Customer, params.id)
+    method = tx.lock(SavedMethod, params.payment_method, param="payment_method")
     if method.deleted or method.customer != params.id:
-        raise missing(kind_of(PaymentMethod), params.payment_method, param="payment_method")
+        raise missing(kind_of(SavedMethod), params.payment_method, param="payment_method")
     return tx.advance(method, "detach", deleted=True)
