@@ -177,6 +177,7 @@ class App:
             weight_max=settings.batch_weight_max,
             meters=meters,
         )
+        self._cards = cards
         self.engine.outside = Outside(ways(Sandbox(StoredNotebook(self.engine)), cards))
         self.tracing = tracing
         self.engine.traced = None if tracing is None else tracing.tried
@@ -261,6 +262,8 @@ class App:
                     each.stop()
                 await asyncio.gather(*tasks)
                 await self.engine.close()
+                if self._cards is not None:
+                    await self._cards.close()
                 if self.limiter is not None:
                     await self.limiter.close()
                 await self.store.close()

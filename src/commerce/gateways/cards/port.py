@@ -76,7 +76,7 @@ class Find(Call, frozen=True, kw_only=True):
     since: int
     """When it was made, or a little before that, Unix seconds."""
     reference: str | None = None
-    """What the call was about, where that was an earlier charge."""
+    """What the call was about: an earlier charge, or the source to be kept."""
     amount: int | None = None
     currency: str | None = None
 
@@ -150,6 +150,9 @@ class Gateway(Protocol):
 
     async def find(self, call: Find) -> Verdict | Heard:
         """Say what became of a call."""
+
+    async def close(self) -> None:
+        """Hang up."""
 
 
 class Nobody:

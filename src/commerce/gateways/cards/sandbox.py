@@ -108,6 +108,9 @@ class Sandbox:
             return Heard.ABSENT
         return msgspec.json.decode(note.verdict, type=Verdict)
 
+    async def close(self) -> None:
+        """There is no line to hang up."""
+
     async def _before(self, call: Call, reference: str) -> Verdict | None:
         """What was said of an earlier charge."""
         key = (call.account, call.livemode, reference.partition("_")[2])

@@ -198,7 +198,9 @@ def create(tx: Tx, params: CreatePaymentMethod) -> Pending:
         "key": method.id,
     }
     call = Attach(source=source, **whose)
-    return Pending(method, call, Find(asked="attach", since=tx.now, **whose), settle)
+    return Pending(
+        method, call, Find(asked="attach", since=tx.now, reference=source, **whose), settle
+    )
 
 
 @finish("payment_method.attach", SavedMethod, inquiry=Find)
