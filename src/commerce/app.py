@@ -148,7 +148,10 @@ Result = TypeVar("Result")
 
 
 class App:
-    """One process of the product: an engine, readers, and the HTTP application over them."""
+    """One process of the product: an engine, readers, and the HTTP application over them.
+
+    `cards` is the processor of live mode, if there is one.
+    """
 
     def __init__(  # noqa: PLR0913 - what the product is made of
         self,
@@ -163,7 +166,6 @@ class App:
         tracing: Tracing | None = None,
         cards: Gateway | None = None,
     ) -> None:
-        """`cards` is the processor of live mode, if there is one."""
         clock = clock or SystemClock()
         ids = IdFactory(clock.now_ms, randbits)
         self.store = store
@@ -186,8 +188,7 @@ class App:
         self.purge = Purge(store, means.now)
         self.registry = Registry(MODULES, TABLES, [state_view(self.engine)])
         expander = Expander(self.registry.nouns)
-        recoveries = recoveries_of(MODULES, self.engine.outside, expander)
-        self.worker = Worker(self.engine, {**tasks_of(MODULES), **recoveries}, meters)
+        self.worker = self._worker(expander, meters)
         ring = self._key_ring()
         self.authenticator = Authenticator(ring, networks=NETWORKS[settings.network], now=means.now)
         limited = settings.rate_limits == "on"
@@ -222,6 +223,10 @@ class App:
             addresses=addresses,
         )
         self.http = self._application(self._pipeline, self._pages(), receipt=self._receipt)
+
+    def _worker(self, expander: Expander, meters: Meters) -> Worker:
+        recoveries = recoveries_of(MODULES, self.engine.outside, expander)
+        return Worker(self.engine, {**tasks_of(MODULES), **recoveries}, meters)
 
     def _key_ring(self) -> KeyRing:
         return KeyRing(
