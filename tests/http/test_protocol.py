@@ -55,6 +55,21 @@ async def test_a_long_body_and_a_second_request_are_no_long_head(port: int) -> N
     assert said.count(str(len(body)).encode()) == 2
 
 
+async def test_a_body_that_waited_for_its_reader_is_not_cut_short() -> None:
+    async def slow_echo(scope: Any, receive: Any, send: Any) -> None:
+        """Read when as much of the body waits as may."""
+        await asyncio.sleep(0.1)
+        await echo(scope, receive, send)
+
+    # Its end lies among the bytes that were read from the line and not parsed yet.
+    body = b"b" * (protocol.UNREAD_BYTES_MAX + 2 * protocol.PIECE_BYTES)
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    async with serving(slow_echo) as port:
+        for _ in range(5):
+            said = await answer(port, head % len(body) + body)
+            assert said.endswith(b"\r\n\r\n%d" % len(body))
+
+
 async def test_a_client_that_pauses_between_requests_is_not_hung_up_on(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for _ in range(2):

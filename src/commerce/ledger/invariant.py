@@ -174,7 +174,8 @@ INVARIANTS = (
                    UNION ALL
                    SELECT 'application_fee'
                    WHERE p.captured AND p.application_fee_amount > 0
-                       AND p.application_fee_recipient <> p.payment_method_wallet_address
+                       AND (NOT p.capture
+                           OR p.application_fee_recipient <> p.payment_method_wallet_address)
                    UNION ALL
                    SELECT 'held' WHERE NOT p.capture
                    UNION ALL

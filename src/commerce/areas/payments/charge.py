@@ -36,10 +36,16 @@ class Names(NamedTuple):
     amount: str = "amount"
     wallet: str = "payment_method.wallet_address"
     recipient: str = "recipient"
+    split: str = "splits[{at}].recipient"
+    platform: str = "application_fee_amount"
 
     def of(self, at: int, *, several: bool) -> str:
         """The name of one recipient, where there may be several."""
-        return f"splits[{at}].recipient" if several else self.recipient
+        return self.split.format(at=at) if several else self.recipient
+
+
+OF_MADE = Names(amount="id", recipient="id", split="id", platform="id")
+"""What a verb on a payment that was made before can blame: it was sent no more than the id."""
 
 
 def need(needs: Needs, caller: Caller) -> None:
@@ -72,7 +78,7 @@ def take(  # noqa: PLR0913, PLR0917 - who pays what to whom, and for whom
     Raises `sanctioned_party`, `limit_exceeded`, `insufficient_funds`.
     """
     wallet.refuse_blocked(payer, param=names.wallet)
-    refuse_blocked(paid, names)
+    refuse_blocked(payment, paid, names)
     amount = payment.amount
     several = payment.splits is not None
     first, *others = paid.recipients
@@ -81,7 +87,7 @@ def take(  # noqa: PLR0913, PLR0917 - who pays what to whom, and for whom
     for at, other in enumerate(others, 1):
         spending.allow(tx, other.address, to=names.of(at, several=several))
     if paid.platform is not None:
-        spending.allow(tx, paid.platform.address, to="application_fee_amount")
+        spending.allow(tx, paid.platform.address, to=names.platform)
     limit.use(tx, account, [amount], [names.amount])
     left = Money(tx.balance(wallet.available(payer)), amount.currency)
     if left < amount:
@@ -89,13 +95,13 @@ def take(  # noqa: PLR0913, PLR0917 - who pays what to whom, and for whom
         raise ApiError("insufficient_funds", message, param=names.amount)
 
 
-def refuse_blocked(paid: Parties, names: Names) -> None:
+def refuse_blocked(payment: Payment, paid: Parties, names: Names) -> None:
     """Refuse to pay anybody whose address is blocked. Raises `sanctioned_party`."""
-    several = len(paid.recipients) > 1
+    several = payment.splits is not None
     for at, recipient in enumerate(paid.recipients):
         wallet.refuse_blocked(recipient, param=names.of(at, several=several))
     if paid.platform is not None:
-        wallet.refuse_blocked(paid.platform, param="application_fee_amount")
+        wallet.refuse_blocked(paid.platform, param=names.platform)
 
 
 def charged(tx: Tx, payment: Payment, payer: Address, paid: Parties, *, account: str) -> Payment:

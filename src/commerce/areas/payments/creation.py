@@ -166,7 +166,7 @@ def create(tx: Tx, params: CreatePayment) -> Payment:
         charge.take(tx, account, payment, payer, asked.paid, Names())
         tx.add(payment)
         return charge.charged(tx, payment, payer, asked.paid, account=account.id)
-    charge.refuse_blocked(asked.paid, Names())
+    charge.refuse_blocked(payment, asked.paid, Names())
     key = secret.make(tx, payment.id)
     payment = msgspec.structs.replace(payment, client_secret_hash=secret.hash_of(key))
     tx.add(payment)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from commerce.areas.identity.account import main_wallet
 from commerce.areas.payments import charge
-from commerce.areas.payments.charge import Names
+from commerce.areas.payments.charge import OF_MADE
 from commerce.areas.payments.payment import Payment
 from commerce.areas.stablecoin import wallet
 from commerce.books import chart, payments
@@ -88,7 +88,7 @@ def capture(tx: Tx, params: CapturePayment) -> Payment:
     payer = tx.address(address)
     paid = charge.parties(tx, payment)
     wallet.refuse_blocked(payer, param="id")
-    charge.refuse_blocked(paid, Names(recipient="id"))
+    charge.refuse_blocked(payment, paid, OF_MADE)
     source = Side(payer.address, wallet.locked(payer))
     fields = charge.settle(tx, payment, amount, source, paid, account=tx.caller.account)
     _release(tx, payment, payment.amount - amount)

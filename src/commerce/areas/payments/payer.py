@@ -8,7 +8,7 @@ import msgspec
 
 from commerce.areas.identity import account as accounts
 from commerce.areas.payments import charge, secret
-from commerce.areas.payments.charge import Names
+from commerce.areas.payments.charge import OF_MADE
 from commerce.areas.payments.payment import Payment, PublicPayment, public
 from commerce.areas.stablecoin import wallet
 from commerce.engine.caller import Caller
@@ -148,7 +148,7 @@ def confirm(tx: Tx, params: ConfirmPayment) -> Payment | PublicPayment:
     payer = wallet.own(tx, account, params.payment_method.wallet_address, param=where)
     tx.require(payment, "confirm")
     paid = charge.parties(tx, payment)
-    charge.take(tx, account, payment, payer, paid, Names(amount="id", recipient="id"))
+    charge.take(tx, account, payment, payer, paid, OF_MADE)
     payment = tx.advance(payment, "confirm", account=owner, next_action=None)
     done = charge.charged(tx, payment, payer, paid, account=owner)
     return done if owner == account.id else public(done)

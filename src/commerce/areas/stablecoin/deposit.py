@@ -16,6 +16,7 @@ from commerce.kernel.currency import SSUSD, UNIT
 from commerce.kernel.errors import ApiError
 from commerce.kernel.lifecycle import Lifecycle
 from commerce.kernel.money import Money
+from commerce.kernel.wording import MUST
 from commerce.ledger.account import NETWORK
 from commerce.ledger.cap import CapReached
 from commerce.resource.example import Example
@@ -49,6 +50,15 @@ BANK_PAYMENT = Table(
 Live, the network has one bank, and the account is `network`. References of test dollars are made
 up, by everybody from the same examples, so there each account has its own.
 """
+
+BankReference = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[\t -~]*$", max_length=128, extra={MUST: "at most 128 ASCII characters"}
+    ),
+]
+"""In ASCII, as banks write them: a letter that only looks like another, or is not seen at all,
+would make two payments of one to whoever verifies them."""
 
 SourceType = Literal["bank_wire", "ach", "treasury"]
 SOURCE_TYPES: tuple[SourceType, ...] = get_args(SourceType)
@@ -97,8 +107,8 @@ class CreateDeposit(Params, frozen=True, kw_only=True):
     """`ssusd`, if given."""
     type: SourceType = "bank_wire"
     """How they were sent."""
-    bank_reference: Annotated[str, msgspec.Meta(max_length=128)] | None = None
-    """The bank's reference of the payment."""
+    bank_reference: BankReference | None = None
+    """The bank's reference of the payment, as the bank writes it: up to 128 characters of ASCII."""
     metadata: Metadata = {}
     """Pairs of your own."""
 

@@ -71,11 +71,12 @@ class Exchange:
             await self._waiter
         if self.gone and not self.arrived:
             return {"type": "http.disconnect"}
-        body = self.body()
+        # Asked before more is read: the end of the body may be in that, behind bytes still unread.
+        body, more = self.body(), not self.arrived
         self._chunks.clear()
         self.unread = 0
         self._connection.flow()
-        return {"type": "http.request", "body": body, "more_body": not self.arrived}
+        return {"type": "http.request", "body": body, "more_body": more}
 
     async def send(self, message: dict[str, Any]) -> None:
         """The head of the answer, then its body; both leave in one piece."""

@@ -42,6 +42,15 @@ async def test_a_payment_is_verified_in_one_deposit_only(stage: Stage, issuer: P
     assert (await stage.done(other, issuer.key))["status"] == "verified"
 
 
+@pytest.mark.parametrize("mark", ["\u200b", "\u00ad", "\u2010", "\uff11", "\u0410", "\n"])
+async def test_a_reference_holds_nothing_that_only_looks_like_another(
+    stage: Stage, issuer: Party, mark: str
+) -> None:
+    body = {"amount": "500.00", "bank_reference": f"FT{mark} 28"}
+    says = "'bank_reference' must be at most 128 ASCII characters, or null."
+    await refused(stage, DEPOSITS, issuer.key, body, 400, "parameter_invalid", says)
+
+
 async def test_a_deposit_that_is_verified_says_so_rather_than_name_itself(
     stage: Stage, issuer: Party
 ) -> None:
