@@ -153,7 +153,7 @@ def need_chosen(needs: Needs, caller: Caller, given: CardMethodGiven | str) -> N
 
 
 def _need_create(needs: Needs, caller: Caller, params: CreatePaymentMethod) -> None:
-    customers.need(needs, caller, params.id)
+    customers.need(needs, caller, params.id, lock=True)
     need_chosen(needs, caller, params.payment_method)
 
 
@@ -178,6 +178,7 @@ def create(tx: Tx, params: CreatePaymentMethod) -> Pending:
     The processor is asked whether it keeps the card. One that it refuses is kept as `failed`, and
     answers 402. Where the processor does not answer in time it stays `processing`.
     """
+    tx.lock(Customer, params.id)
     customer = customers.require(tx, params.id, param="id")
     card, source = chosen(tx, params.payment_method, param="payment_method")
     method = tx.add(
@@ -243,7 +244,7 @@ async def list_of_customer(reading: Reading, params: ListPaymentMethods) -> Save
 
 
 def _need_one(needs: Needs, caller: Caller, params: OnePaymentMethod) -> None:
-    customers.need(needs, caller, params.id)
+    customers.need(needs, caller, params.id, lock=True)
     needs.row(TABLE.key, (caller.account, caller.livemode, params.payment_method), lock=True)
 
 
@@ -267,7 +268,7 @@ def delete(tx: Tx, params: OnePaymentMethod) -> SavedMethod:
 
     One that is still `processing` cannot be.
     """
-    tx.get(Customer, params.id)
+    tx.lock(Customer, params.id)
     method = tx.lock(SavedMethod, params.payment_method, param="payment_method")
     if method.deleted or method.customer != params.id:
         raise missing(kind_of(SavedMethod), params.payment_method, param="payment_method")
