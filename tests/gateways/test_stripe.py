@@ -16,10 +16,23 @@ import pytest
 import stripe
 
 from commerce.engine.outside.call import Heard
-from commerce.gateways.cards.port import Attach, Cancel, Capture, Charge, Find, Gateway, Refund
+from commerce.gateways.cards.notebook import StoredNotebook
+from commerce.gateways.cards.port import (
+    Attach,
+    Cancel,
+    Capture,
+    Charge,
+    Find,
+    Gateway,
+    Refund,
+    ways,
+)
+from commerce.gateways.cards.sandbox import Sandbox
 from commerce.gateways.cards.stripe_gateway import StripeGateway
+from commerce.store.embedded import EmbeddedPostgres
 from tests.engine.world import name
 from tests.process import wait_until
+from tests.stage import staged
 
 # Stripe's library speaks to httpx as one does to requests.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -254,3 +267,22 @@ async def test_a_key_that_opens_nothing_is_no_verdict(url: str) -> None:
     with pytest.raises(stripe.AuthenticationError):
         await gateway.charge(Charge(amount=1, currency="usd", source="pm_1", **whose()))
     await gateway.close()
+
+
+async def test_the_product_keeps_a_card_of_live_mode_by_stripe(
+    gateway: StripeGateway, url: str, postgres: EmbeddedPostgres
+) -> None:
+    async with staged(postgres.url) as stage:
+        outside = stage.app.engine.outside
+        outside._ways = ways(Sandbox(StoredNotebook(stage.app.engine)), gateway)
+        party = await stage.open_account(livemode=True)
+        customer = await stage.done("POST /customers", party.key, name="Jenny")
+        route = f"POST /customers/{customer['id']}/payment_methods"
+        body = {"payment_method": await source(url, "visa")}
+        kept = await stage.ask(route, party.key, body, Idempotency_Key="k")
+        assert (kept.status, kept.json["status"]) == (201, "attached")
+        assert (kept.json["card"]["brand"], kept.json["card"]["last4"]) == ("visa", "4242")
+        assert (await stage.ask(route, party.key, body, Idempotency_Key="k")).body == kept.body
+        body = {"payment_method": await source(url, "unkept")}
+        refused = await stage.ask(route, party.key, body)
+        assert (refused.status, refused.error["code"]) == (402, "card_declined")

@@ -253,11 +253,33 @@ async def test_a_key_that_was_forgotten_and_used_anew_keeps_its_own_answer(
     await abandon(scene)
     await asked
     scene.world.clock.advance(24 * 60 * 60 + 1)
-    office.hook = Stop("never")
-    second = await scene.send("k")
-    await other.recover()
+    stop = office.hook = Stop("after")
+    second = asyncio.create_task(scene.send("k"))
+    await stop.arrived()
+    assert await other.worker.turn() == 1
+    assert (await other.key("k")).status == "in_progress"
+    stop.release()
+    await second
     assert {each.status for each in parcels(memory)} == {"sent"}
-    assert (await scene.send("k")).body == second.body
+    assert read(await second)["id"] != office.asked[0]
+    assert (await scene.send("k")).body == (await second).body
+
+
+async def test_who_comes_back_while_the_recovery_clears_up_changes_nothing_either(
+    scene: Scene, other: Scene, office: Office, steps: Steps, memory: Memory
+) -> None:
+    stop = office.hook = Stop("after")
+    asked = asyncio.create_task(scene.send("k"))
+    await stop.arrived()
+    held = steps.hold("forget")
+    recovering = asyncio.create_task(other.recover())
+    await held.arrived()
+    assert [job.due_at for job in jobs(memory)] == [None]
+    stop.release()
+    assert read(await asked)["status"] == "sent"
+    held.release()
+    await recovering
+    assert memory.rows(Parcel.__noun__.table).all()[0][3] == 2
 
 
 # An engine that closes
