@@ -16,6 +16,8 @@ import msgspec
 from commerce.app import App
 from commerce.areas.identity import account, api_key
 from commerce.areas.identity.account import Account, Capability, Plan, Verification, main_wallet
+from commerce.gateways.cards.notebook import Note
+from commerce.gateways.cards.sandbox import Sandbox
 from commerce.kernel.clock import FixedClock
 from commerce.kernel.master_key import MasterKey
 from commerce.ledger.audit import audit
@@ -292,4 +294,23 @@ async def staged(postgres_url: str) -> AsyncIterator[Stage]:
 def app_over(url: str, settings: Settings, clock: FixedClock) -> App:
     """The product as the server makes it, with a clock of ours."""
     master_key = MasterKey.parse("07" * 32)
-    return App(Database(url, pool_size=2), settings, master_key, base_url=BASE_URL, clock=clock)
+    cards = Sandbox(Desk(clock))
+    database = Database(url, pool_size=2)
+    return App(database, settings, master_key, base_url=BASE_URL, clock=clock, cards=cards)
+
+
+class Desk:
+    """A notebook in memory: the processor of live mode is one that moves nothing, too."""
+
+    def __init__(self, clock: FixedClock) -> None:
+        self._clock = clock
+        self._notes: dict[Any, Note] = {}
+
+    async def read(self, key: Any) -> Note | None:
+        return self._notes.get(key)
+
+    async def write(self, note: Note) -> Note:
+        return self._notes.setdefault(note.key, note)
+
+    def now(self) -> int:
+        return self._clock.now_ms() // 1000

@@ -25,6 +25,7 @@ from commerce.areas.payments import (
     refund,
     repayment,
 )
+from commerce.areas.payments.card import method, token
 from commerce.areas.stablecoin import (
     balance,
     batch,
@@ -45,9 +46,13 @@ from commerce.engine.caller import Caller
 from commerce.engine.command import Command
 from commerce.engine.engine import Engine
 from commerce.engine.outbox import EVENT
+from commerce.engine.outside.call import Outside
 from commerce.engine.overlay import Directory
 from commerce.engine.sealer import Sealer
 from commerce.engine.tx import Means, Tx
+from commerce.gateways.cards.notebook import TEST_CALL, StoredNotebook
+from commerce.gateways.cards.port import Gateway, ways
+from commerce.gateways.cards.sandbox import Sandbox
 from commerce.handbook import Handbook, client
 from commerce.http.acting import Connections
 from commerce.http.asgi import METRICS, PREFLIGHT, RECEIPTS, Application, Page, page_operation
@@ -64,6 +69,7 @@ from commerce.jobs.worker import Worker
 from commerce.kernel.clock import Clock, FixedClock, SystemClock
 from commerce.kernel.errors import ApiError
 from commerce.kernel.ids import IdFactory
+from commerce.kernel.master_key import BYTES as KEY_BYTES
 from commerce.kernel.master_key import MasterKey
 from commerce.kernel.network import Networks
 from commerce.ledger.account import BALANCE
@@ -74,6 +80,7 @@ from commerce.ledger.entry import ENTRY, TRANSACTION
 from commerce.meter.meters import Meters
 from commerce.resource.example import fixtures_of
 from commerce.resource.expansion import Expander
+from commerce.resource.outside.pending import recoveries_of
 from commerce.resource.reading import Reader
 from commerce.resource.registry import Registry
 from commerce.resource.rehearsal import Rehearsal, Shown, Wallets
@@ -119,10 +126,12 @@ MODULES = (
     escrow,
     refund,
     repayment,
+    token,
+    method,
 )
 TABLES = (
     *(ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, BLOCK),
-    *(EVENT, ANSWER, JOB, deposit.BANK_PAYMENT),
+    *(EVENT, ANSWER, JOB, deposit.BANK_PAYMENT, TEST_CALL),
 )
 WATCHED = ("/healthz", "/readyz", METRICS)
 NETWORKS = {
@@ -139,7 +148,10 @@ Result = TypeVar("Result")
 
 
 class App:
-    """One process of the product: an engine, readers, and the HTTP application over them."""
+    """One process of the product: an engine, readers, and the HTTP application over them.
+
+    `cards` is the processor of live mode, if there is one.
+    """
 
     def __init__(  # noqa: PLR0913 - what the product is made of
         self,
@@ -152,6 +164,7 @@ class App:
         randbits: Callable[[int], int] = secrets.randbits,
         meters: Meters | None = None,
         tracing: Tracing | None = None,
+        cards: Gateway | None = None,
     ) -> None:
         clock = clock or SystemClock()
         ids = IdFactory(clock.now_ms, randbits)
@@ -166,13 +179,16 @@ class App:
             weight_max=settings.batch_weight_max,
             meters=meters,
         )
+        self._cards = cards
+        self.engine.outside = Outside(ways(Sandbox(StoredNotebook(self.engine)), cards))
         self.tracing = tracing
         self.engine.traced = None if tracing is None else tracing.tried
         self.reader = Reader(store)
-        self.worker = Worker(self.engine, tasks_of(MODULES), meters)
         self.sealer = Sealer(store, means.now, sorted(NETWORKS[settings.network]))
         self.purge = Purge(store, means.now)
         self.registry = Registry(MODULES, TABLES, [state_view(self.engine)])
+        expander = Expander(self.registry.nouns)
+        self.worker = self._worker(expander, meters)
         ring = self._key_ring()
         self.authenticator = Authenticator(ring, networks=NETWORKS[settings.network], now=means.now)
         limited = settings.rate_limits == "on"
@@ -192,7 +208,7 @@ class App:
             self.limiter,
             addresses,
             Connections(lambda *account_: account.parent_of(self.reader, *account_)),
-            Expander(self.registry.nouns),
+            expander,
         )
         self._application = partial(
             Application,
@@ -207,6 +223,10 @@ class App:
             addresses=addresses,
         )
         self.http = self._application(self._pipeline, self._pages(), receipt=self._receipt)
+
+    def _worker(self, expander: Expander, meters: Meters) -> Worker:
+        recoveries = recoveries_of(MODULES, self.engine.outside, expander)
+        return Worker(self.engine, {**tasks_of(MODULES), **recoveries}, meters)
 
     def _key_ring(self) -> KeyRing:
         return KeyRing(
@@ -247,6 +267,8 @@ class App:
                     each.stop()
                 await asyncio.gather(*tasks)
                 await self.engine.close()
+                if self._cards is not None:
+                    await self._cards.close()
                 if self.limiter is not None:
                     await self.limiter.close()
                 await self.store.close()
@@ -332,7 +354,7 @@ async def _rehearse(settings: Settings, base_url: str) -> dict[str, Shown]:
     app = App(
         Memory(),
         ours,
-        MasterKey.generate(),
+        MasterKey(bytes(KEY_BYTES)),
         base_url=base_url,
         clock=FixedClock(REHEARSED_MS),
         randbits=random.Random(1).getrandbits,  # noqa: S311 - examples are to be the same

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from commerce.app import App
+from commerce.gateways.cards.port import Gateway
 from commerce.handbook import Handbook
 from commerce.kernel.master_key import MasterKey
 from commerce.meter.meters import Meters
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 TRACING = "commerce.telemetry.tracing"
 """Imported where something is traced, and nowhere else: its libraries need not be there."""
 CONNECT_TIMEOUT_SECONDS = 10
+STRIPE = "commerce.gateways.cards.stripe_gateway"
+"""Imported where cards are taken by it: its library takes a second to be read."""
 POSTGRES_MIN = 18
 SANDBOX_FILE = "sandbox.json"
 """Where the sandbox account and its keys are told of in the data folder."""
@@ -160,7 +163,23 @@ def make_app(
     master_key = load_master_key(settings.data_dir, settings.master_key)
     meters = meters or Meters()
     database = Database(url, pool_size=settings.pool_size, meters=meters)
-    return App(database, settings, master_key, base_url=base_url, meters=meters, tracing=tracing)
+    return App(
+        database,
+        settings,
+        master_key,
+        base_url=base_url,
+        meters=meters,
+        tracing=tracing,
+        cards=_live_cards(settings),
+    )
+
+
+def _live_cards(settings: Settings) -> Gateway | None:
+    """The processor of live mode, where one is set up."""
+    if settings.stripe_key is None:
+        return None
+    gateway: Gateway = importlib.import_module(STRIPE).StripeGateway.to(settings.stripe_key)
+    return gateway
 
 
 def check_tracing(settings: Settings) -> None:

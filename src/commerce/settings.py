@@ -19,7 +19,7 @@ PREFIX = "COMMERCE_"
 KEY_FILE = "master.key"
 """Where the master key is kept in the data folder."""
 KEY_FILE_BYTES_MAX = 1024
-SECRET_FIELDS = frozenset({"database_url", "master_key"})
+SECRET_FIELDS = frozenset({"database_url", "master_key", "stripe_key"})
 
 ORIGINS = r"^(\*|https?://[^\s,/*]+(\s*,\s*https?://[^\s,/*]+)*)$"
 """All origins, or some: scheme, host and port, and nothing behind them."""
@@ -55,6 +55,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     master_key: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     """Seals stored secrets and keys fingerprints: 64 hex characters or base64 of 32 bytes; \
 unset, it is kept in the data folder."""
+    stripe_key: Annotated[str, _shaped("^(sk|rk)_", "a secret key of Stripe's, sk_…")] | None = None
+    """The secret key of the Stripe account that takes cards in live mode; unset, nobody does. \
+Test mode has a processor of its own."""
     network: Literal["testnet", "production", "both"] = "testnet"
     """The networks this server answers for: `testnet` takes test keys, `production` live keys, \
 `both` either."""

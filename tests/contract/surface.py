@@ -22,7 +22,12 @@ ENDPOINTS = [endpoint for endpoint, path in REGISTRY.endpoints() if path == endp
 VERBS = [endpoint for endpoint in ENDPOINTS if endpoint.kind == "verb"]
 LISTS = [endpoint for endpoint in ENDPOINTS if endpoint.kind == "list"]
 RETRIEVES = [endpoint for endpoint in ENDPOINTS if endpoint.kind == "retrieve"]
-MAKERS = [endpoint for endpoint in VERBS if "{" not in endpoint.path]
+MAKERS = [
+    endpoint
+    for endpoint in VERBS
+    if endpoint.operation and ("{" not in endpoint.path or 201 in endpoint.operation.statuses)
+]
+"""What makes an object, some of them within another's path."""
 EVERYTHING: list[Capability] = ["stablecoin_issuance", "finance_lender", "reserves_operator"]
 KEY = "a-key-that-was-used"
 FIXTURES = frozenset({customer.FIXTURE})

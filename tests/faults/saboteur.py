@@ -52,6 +52,8 @@ WORKER_POINTS = (
     "forget.during",
     "forget.after",
 )
+OUTSIDE_POINTS = ("send.before", "ask.before", "ask.during", "ask.after")
+"""Between the two commits of a verb that needs somebody outside."""
 MIGRATION_POINTS = ("migration.before", "migration.during", "migration.after")
 DURING_SECONDS = 0.003
 """How long a statement that was sent runs before its sender is killed."""
@@ -137,6 +139,8 @@ def _sabotage(saboteur: Saboteur) -> None:
     from commerce.engine.batch import Batch  # noqa: PLC0415 - after the clock was bent
     from commerce.engine.command import Work  # noqa: PLC0415
     from commerce.engine.engine import Engine  # noqa: PLC0415
+    from commerce.engine.outside.call import Outside  # noqa: PLC0415
+    from commerce.engine.outside.errand import Errands  # noqa: PLC0415
     from commerce.engine.tx import Tx  # noqa: PLC0415
     from commerce.jobs.worker import Worker  # noqa: PLC0415
     from commerce.store import migrate  # noqa: PLC0415
@@ -148,6 +152,8 @@ def _sabotage(saboteur: Saboteur) -> None:
     saboteur.after(Batch, "_verb", "verb.after")
     saboteur.before(Batch, "answer", "answer.before")
     saboteur.after(Work, "succeed", "answer.between")
+    saboteur.before(Errands, "send", "send.before")
+    saboteur.around(Outside, "ask", "ask")
     saboteur.around(Engine, "submit", "submit")
     saboteur.around(Engine, "recall", "recall")
     saboteur.around(Database, "session", "session")

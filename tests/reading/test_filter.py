@@ -22,6 +22,7 @@ from commerce.store.database import _SERVER_SETTINGS
 from commerce.store.table import Filter, Page
 from tests.contract import refusal
 from tests.contract.surface import LISTS, MAKERS, REGISTRY, Rehearsal, beside_amounts, named
+from tests.contract.test_list import whole
 from tests.stage import Party, Stage
 
 COMPARE = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
@@ -31,7 +32,7 @@ TRANSFER = "POST /stablecoin/transfer"
 @pytest.fixture(scope="module")
 async def many(stage: Stage, play: Rehearsal) -> Rehearsal:
     """Objects of several amounts and times."""
-    for verb in MAKERS * 2:
+    for verb in [verb for verb in MAKERS if "{" not in verb.path] * 2:
         stage.clock.advance(1)
         await play.perform(verb)
     for amount in ("0.000001", "1.00", "9.50", "10.00", "100.00"):
@@ -53,7 +54,7 @@ def number(value: Any) -> Decimal:
 async def test_ranges_keep_what_lies_within(
     stage: Stage, many: Rehearsal, endpoint: Endpoint
 ) -> None:
-    data = (await stage.get(f"{endpoint.path}?limit=100", many.party.key))["data"]
+    data = await whole(stage, many, endpoint.path)
     for name in ordered(endpoint):
         values = {thing[name] for thing in data} - {None}
         beside = beside_amounts(endpoint, name)
@@ -61,11 +62,14 @@ async def test_ranges_keep_what_lies_within(
             for form, compare in COMPARE.items():
                 query = f"limit=100&{name}[{form}]={value}{beside}"
                 page = await stage.get(f"{endpoint.path}?{query}", many.party.key)
-                assert page["data"] == [
-                    thing
-                    for thing in data
-                    if thing[name] is not None and compare(number(thing[name]), number(value))
-                ], query
+                assert (
+                    page["data"]
+                    == [
+                        thing
+                        for thing in data
+                        if thing[name] is not None and compare(number(thing[name]), number(value))
+                    ][:100]
+                ), query
         if values:
             least = min(values, key=number)
             query = f"limit=100&{name}[gte]={least}&{name}[lte]={least}{beside}"
@@ -230,7 +234,8 @@ async def test_a_type_of_event_that_there_is_not_is_refused_and_every_other_is_t
         for type_ in ("stablecoin.foo", "stablecoin.*", "", "STABLECOIN.ISSUED"):
             reply = await stage.ask(f"GET /events?{form}={quote(type_)}", many.party.key)
             refusal.is_(reply, 400, "parameter_invalid", form)
-            assert "stablecoin.issued" in reply.error["message"]
+            assert ", such as: " in reply.error["message"]
+            assert "stablecoin." in reply.error["message"]
     for type_ in catalogue(REGISTRY.nouns):
         page = await stage.get(f"/events?type={type_}", many.party.key)
         assert {each["type"] for each in page["data"]} <= {type_}
@@ -313,3 +318,11 @@ async def test_several_times_are_no_dates(stage: Stage, many: Rehearsal) -> None
         reply = await stage.ask(f"GET /api_keys?{query}", many.party.key)
         refusal.is_(reply, 400, "parameter_invalid", "created[]")
         assert "takes no dates" in reply.error["message"]
+
+
+async def test_of_many_choices_a_refusal_names_the_nearest(stage: Stage) -> None:
+    party = await stage.open_account()
+    reply = await stage.ask("GET /events?type=payment.sucedeed", party.key)
+    assert (reply.status, reply.error["code"]) == (400, "parameter_invalid")
+    assert "such as: payment.succeeded, " in reply.error["message"]
+    assert len(reply.error["message"]) < 300

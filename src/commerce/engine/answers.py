@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from commerce.store.table import Column, Row, Table
+from commerce.kernel.errors import ApiError
+from commerce.store.table import Column, Key, Row, Table
+
+if TYPE_CHECKING:
+    from commerce.engine.outside.errand import Errand
+    from commerce.kernel.master_key import MasterKey
 
 KEPT_SECONDS = 24 * 60 * 60
 """How long an answer is remembered."""
+RUNNING = 102
+"""The status under which a key is remembered whose request has made its first commit of two."""
 
 ANSWER = Table(
     "answer",
@@ -50,6 +57,15 @@ class Answer(NamedTuple):
     """The body holds a secret and is remembered sealed."""
     replayed: bool = False
     headers: tuple[tuple[str, str], ...] = ()
+    errand: Errand | None = None
+    """What is asked outside before anybody is answered: the answer is of the second commit."""
+
+
+class StillRunning(ApiError):
+    """The first request with this key has made its first commit of two, and not its second."""
+
+    def __init__(self) -> None:
+        super().__init__("idempotency_key_in_use", headers={"Retry-After": "1"})
 
 
 class Remembered(msgspec.Struct, frozen=True):
@@ -70,3 +86,18 @@ class Remembered(msgspec.Struct, frozen=True):
     def of(cls, row: Row) -> Remembered:
         """Read a row of the table."""
         return cls(*row)
+
+
+def kept(
+    key: Key, fingerprint: bytes, answer: Answer, master_key: MasterKey, *, created: int
+) -> Row:
+    """The row in which an answer is remembered under a key."""
+    body = None if answer.event or answer.secret else answer.body.decode()
+    sealed = master_key.seal(answer.body, context(key)) if answer.secret else None
+    event = None if sealed else answer.event
+    return (*key, fingerprint, answer.status, event, body, sealed, answer.object_id, created)
+
+
+def context(key: Key) -> bytes:
+    """What a sealed answer is bound to, so that it opens for its own key only."""
+    return "\x00".join((key[0], str(key[1]), key[2])).encode()

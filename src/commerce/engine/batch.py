@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import structlog
 
-from commerce.engine.answers import ANSWER, Answer
+from commerce.engine.answers import ANSWER, Answer, kept
 from commerce.engine.outbox import EVENT, redaction
 from commerce.engine.overlay import Miss, Needs, Overlay, WorkingSet
 from commerce.engine.tally import Phases
@@ -19,6 +20,7 @@ from commerce.store.table import Index, Key, Row, Writing
 
 if TYPE_CHECKING:
     from commerce.engine.command import Work
+    from commerce.engine.outside.errand import Errand
     from commerce.store.session import Session
 
 MISS_ROUNDS_MAX = 32
@@ -137,15 +139,17 @@ class Batch:
             wanted.setdefault(miss.index, {}).update(dict.fromkeys(miss.keys, miss.lock))
         await self._take(working, wanted)
 
-    def answer(self, ran: Ran) -> list[Work]:
-        """Tell everyone what was committed; nothing is left to be run."""
+    def answer(self, ran: Ran, send: Callable[[Work, Errand], None]) -> list[Work]:
+        """Tell everyone what was committed, or send for the rest; nothing is left to be run."""
         for row in ran.working.born.get(ADDRESS, {}).values():
             self.means.directory.learn(row)
         for work, answer in ran.answers:
             if isinstance(answer, Exception):
                 work.fail(answer)
-            else:
+            elif answer.errand is None:
                 work.succeed(answer)
+            else:
+                send(work, answer.errand)
         return []
 
     def _verb(self, work: Work, working: WorkingSet, now: int) -> Answer | Exception:
@@ -180,25 +184,9 @@ class Batch:
         key = work.answer_key
         if idempotency is None or key is None:
             return
-        body = None if answer.event or answer.secret else answer.body.decode()
-        sealed = self.means.master_key.seal(answer.body, context(key)) if answer.secret else None
-        working.appended.setdefault(ANSWER, []).append(
-            (
-                *key,
-                idempotency.fingerprint,
-                answer.status,
-                None if sealed else answer.event,
-                body,
-                sealed,
-                answer.object_id,
-                self.latest,
-            )
-        )
-
-
-def context(key: tuple[str, bool, str]) -> bytes:
-    """What a sealed answer is bound to, so that it opens for its own key only."""
-    return "\x00".join((key[0], str(key[1]), key[2])).encode()
+        fingerprint, master_key = idempotency.fingerprint, self.means.master_key
+        row = kept(key, fingerprint, answer, master_key, created=self.latest)
+        working.appended.setdefault(ANSWER, []).append(row)
 
 
 def refusal(error: ApiError, request_id: str | None, docs_url: str) -> Answer:

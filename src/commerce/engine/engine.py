@@ -7,11 +7,20 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from commerce.engine.answers import ANSWER, KEPT_SECONDS, Answer, Remembered
-from commerce.engine.batch import context
+from commerce.engine.answers import (
+    ANSWER,
+    KEPT_SECONDS,
+    RUNNING,
+    Answer,
+    Remembered,
+    StillRunning,
+    context,
+)
 from commerce.engine.command import Command, Work
-from commerce.engine.lane import Lane, unavailable
+from commerce.engine.lane import Lane
 from commerce.engine.outbox import EVENT, OBJECT_AT
+from commerce.engine.outside.call import Outside
+from commerce.engine.outside.errand import Errands, unavailable
 from commerce.engine.tally import Tally, Try
 from commerce.engine.tx import Means
 from commerce.kernel.errors import ApiError
@@ -22,6 +31,8 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 5.0
 """How long a second request with a key waits for the answer of those who came before it."""
+RUNNING_PAUSE_SECONDS = 0.1
+"""How often is asked whether a request has come back from outside."""
 
 QUEUE_SECONDS_MAX = 5.0
 """How long a command may wait for its batch to begin: a store that stands still holds up all."""
@@ -51,6 +62,9 @@ class Engine:
         """Told of what a batch has changed that is cached here, before anybody is answered;
         other processes hear it from the store.
         """
+        self.outside = Outside({})
+        """Whom to ask between the two commits of a verb that needs somebody outside."""
+        self.errands = Errands(self)
         self._weight_max = weight_max
         self._queue: deque[Work] = deque()
         self._arrived = asyncio.Event()
@@ -76,6 +90,7 @@ class Engine:
 
     async def close(self) -> None:
         """Finish what was submitted, then stop."""
+        await self.errands.close()
         self._closing = True
         self._arrived.set()
         await asyncio.gather(*self._tasks)
@@ -123,6 +138,8 @@ class Engine:
         while (flight := self._flights.get(key)) is not None:
             await self._wait(flight, until)
             recalled = (await self.recall([work])).get(key)
+            if isinstance(recalled, StillRunning):
+                return await self._second_commit(work, until)
             if isinstance(recalled, ApiError):
                 raise recalled
             if recalled is not None:
@@ -131,10 +148,27 @@ class Engine:
         try:
             self._enqueue(work)
             return await future
+        except StillRunning:
+            return await self._second_commit(work, until)
         except ApiError as refused:
             return await self._first_answer(work, refused)
         finally:
             del self._flights[key]
+
+    async def _second_commit(self, work: Work, until: float) -> Answer:
+        """The answer to a request that is outside: in this process, another, or a dead one.
+
+        Raises what it was refused with, and `idempotency_key_in_use` where it takes longer.
+        """
+        loop = asyncio.get_running_loop()
+        while loop.time() < until:
+            await asyncio.sleep(RUNNING_PAUSE_SECONDS)
+            for recalled in (await self.recall([work])).values():
+                if isinstance(recalled, Answer):
+                    return recalled
+                if not isinstance(recalled, StillRunning):
+                    raise recalled
+        raise StillRunning
 
     async def _first_answer(self, work: Work, refused: ApiError) -> Answer:
         """What a repeated request was answered when what it names was still there, or in time.
@@ -192,11 +226,13 @@ class Engine:
         for key, remembered in found.items():
             idempotency = asked[key].command.idempotency
             assert idempotency is not None
-            if remembered.fingerprint == idempotency.fingerprint:
+            if remembered.fingerprint != idempotency.fingerprint:
+                answers[key] = ApiError("idempotency_key_reused")
+            elif remembered.status == RUNNING:
+                answers[key] = StillRunning()
+            else:
                 body = bodies[key]
                 answers[key] = Answer(remembered.status, body, remembered.object_id, replayed=True)
-            else:
-                answers[key] = ApiError("idempotency_key_reused")
         return answers
 
     async def find_answers(self, keys: list[AnswerKey]) -> dict[AnswerKey, Remembered]:

@@ -12,6 +12,7 @@ import structlog
 from commerce.engine.answers import ANSWER
 from commerce.engine.batch import Batch, Ran, Restart, writing
 from commerce.engine.outbox import EVENT
+from commerce.engine.outside.errand import unavailable
 from commerce.engine.tally import Phases, Try
 from commerce.kernel.errors import ApiError
 from commerce.ledger.entry import TRANSACTION
@@ -159,7 +160,7 @@ class Lane:
             ran = await batch.run(session)
             if not ran.working.writes():
                 await session.rollback()
-                return batch.answer(ran)
+                return batch.answer(ran, self._engine.errands.send)
             batch.phases.enter("write")
             written = writing(ran.working)
             xid = await session.write(written)
@@ -184,7 +185,7 @@ class Lane:
                 return batch.works
         for announcement in ran.working.announcements:
             self._engine.announce(announcement)
-        return batch.answer(ran)
+        return batch.answer(ran, self._engine.errands.send)
 
     async def _was_kept(self, xid: int, written: Writing) -> bool:
         """Ask what became of a lost COMMIT. Raises `CommitUnknown` while nobody can say."""
@@ -239,8 +240,3 @@ class Lane:
                 self._engine.tally.replays += 1
                 work.succeed(answer)
         return rest
-
-
-def unavailable() -> ApiError:
-    """Nothing was done, or nobody can say; a retry under the same key is safe."""
-    return ApiError("unavailable", headers={"Retry-After": "1"})

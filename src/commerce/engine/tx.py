@@ -13,6 +13,7 @@ from commerce.engine.caller import Caller
 from commerce.engine.condition import Condition
 from commerce.engine.money import Bookkeeper
 from commerce.engine.outbox import EVENT
+from commerce.engine.outside.respondent import Respondent
 from commerce.engine.overlay import Directory, Held, Kind, Overlay
 from commerce.kernel.errors import ApiError
 from commerce.kernel.master_key import MasterKey
@@ -74,7 +75,7 @@ def missing(
     return ApiError("resource_missing", message, param=param)
 
 
-class Tx(Bookkeeper):
+class Tx(Bookkeeper, Respondent):
     """One verb's view of a batch."""
 
     __slots__ = (

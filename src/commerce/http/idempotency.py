@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from commerce.engine.answers import IdempotencyKey
+from commerce.engine.answers import RUNNING, IdempotencyKey
 from commerce.engine.engine import Engine
 from commerce.kernel.errors import ApiError
 from commerce.kernel.master_key import MasterKey
@@ -94,6 +94,8 @@ def state_view(engine: Engine) -> Any:
                 return KeyState(key=params.key, status="in_progress")
             # Whoever wrote it may have been done in between.
             found = (await engine.find_answers([key])).get(key)
+        if found is not None and found.status == RUNNING:
+            return KeyState(key=params.key, status="in_progress")
         if found is None:
             message = f"This idempotency key was never seen: '{params.key}'."
             raise ApiError("resource_missing", message, param="key")

@@ -227,9 +227,9 @@ def _command(  # noqa: PLR0913, PLR0917 - all that a verb is run with
     def run(tx: Tx) -> Answer:
         ring.check(tx)
         tx.condition = wish.condition
-        given = answer(tx, verb(tx, parsed), secret=operation.secret)
+        given = answer(tx, verb(tx, parsed), secret=operation.secret, plan=wish.plan)
         require_met(tx.condition)
-        if not wish.plan.steps:
+        if not wish.plan.steps or given.errand is not None:
             return given
         # The answer differs from its event now, so it is kept by itself.
         return given._replace(body=expanded_in(tx, wish.plan, given.body), event=None)

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
-from commerce.engine.tx import Tx
 
 
 class Task(NamedTuple):
-    """A verb that a job runs: pure, as every verb is, and for the account of the job."""
+    """A verb that a job runs: pure, as every verb is, and for the account of the job.
+
+    It takes the `Tx`, the parameters, and what was heard outside where somebody was asked.
+    """
 
     name: str
-    run: Callable[[Tx, Any], object]
+    run: Callable[..., object]
     params: type[msgspec.Struct]
     needs: Callable[[Needs, Caller, Any], None]
+    ask: Callable[[Any], Awaitable[Any]] | None = None
+    """Asks somebody outside first; the verb takes what was heard as well. After silence the verb
+    is run too, and the job is put off."""
+    caller: Callable[[Caller, Any], Caller] = lambda caller, _: caller
+    """On whose behalf it runs, where more is known of that than whose job it is."""
 
 
 Verb = TypeVar("Verb", bound=Callable[..., object])

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -15,6 +15,7 @@ from commerce.engine.agenda import JOB, Job
 from commerce.engine.answers import Answer
 from commerce.engine.caller import Caller
 from commerce.engine.command import Command
+from commerce.engine.outside.call import Heard
 from commerce.engine.tx import Tx
 from commerce.kernel.errors import ApiError
 from commerce.meter.meters import Meters
@@ -33,10 +34,12 @@ LOOK_SECONDS = 1.0
 where they do, the second finds the jobs done.
 """
 RETRY_SECONDS_MAX = 3600
+_DOUBLINGS_MAX = 12
 UNAVAILABLE = "unavailable"
 DONE, MISSED, NOT_YET = 200, 204, 202
 """What a job's command answers: it has done the job, or another worker was faster, or the job is
-to be kept, since another worker has put it off or the clock was set back.
+to be kept, since another worker has put it off, or the clock was set back, or nobody outside has
+said yet what became of it.
 """
 OUTCOMES = ("done", "missed", "failed", "unavailable")
 
@@ -123,8 +126,11 @@ class Worker:
 
     async def _do(self, job: Job) -> bool:
         """Run one job; whether it is over. One that fails is put off, longer each time."""
+        task = self.tasks[job.task]
         try:
-            answer = await self._engine.submit(_command(job, self.tasks[job.task]))
+            params = msgspec.json.decode(job.params, type=task.params)
+            heard = () if task.ask is None else (await task.ask(params),)
+            answer = await self._engine.submit(_command(job, task, params, *heard))
         except ApiError as error:
             problem = error.code
         except Exception as error:  # noqa: BLE001 - the engine has logged it
@@ -143,9 +149,8 @@ class Worker:
         return False
 
 
-def _command(job: Job, task: Task) -> Command:
-    params = msgspec.json.decode(job.params, type=task.params)
-    caller = Caller(job.account, job.livemode)
+def _command(job: Job, task: Task, params: Any, *heard: Any) -> Command:
+    caller = task.caller(Caller(job.account, job.livemode), params)
 
     def run(tx: Tx) -> Answer:
         found = tx.job(job.key)
@@ -153,7 +158,10 @@ def _command(job: Job, task: Task) -> Command:
             return Answer(MISSED, b"")
         if found.due_at > tx.now:
             return Answer(NOT_YET, b"")
-        task.run(tx, params)
+        task.run(tx, params, *heard)
+        if Heard.SILENCE in heard:
+            tx.change_job(found, due_at=tx.now + _pause(found), problem=Heard.SILENCE.value)
+            return Answer(NOT_YET, b"")
         tx.change_job(found, due_at=None)
         return Answer(DONE, b"")
 
@@ -164,13 +172,17 @@ def _command(job: Job, task: Task) -> Command:
     return Command(caller, run, needs, weight=10)
 
 
+def _pause(job: Job) -> int:
+    """For how many seconds a job is put off that has failed so often, and once more now."""
+    return int(min(2 ** min(job.attempts, _DOUBLINGS_MAX), RETRY_SECONDS_MAX))
+
+
 def _postponement(job: Job, problem: str) -> Command:
     def run(tx: Tx) -> Answer:
         found = tx.job(job.key)
         # Another worker may have been faster.
         if found is not None and found.due_at is not None and found.due_at <= tx.now:
-            seconds = min(2**found.attempts, RETRY_SECONDS_MAX)
-            tx.change_job(found, due_at=tx.now + seconds, problem=problem)
+            tx.change_job(found, due_at=tx.now + _pause(found), problem=problem)
         return Answer(200, b"")
 
     def needs(needs: Needs) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -21,13 +22,15 @@ from commerce.kernel import address
 from commerce.kernel.clock import DAY_SECONDS, is_date, parse_time
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
-from commerce.kernel.wording import unknown
+from commerce.kernel.wording import SHOWN_MAX, unknown
 from commerce.resource.noun import HIDDEN, Part, Spec, Time, _bare, _marks
 from commerce.resource.ref import ADDRESS
 from commerce.store.table import Filter
 
 TEXT_LENGTH_MAX = 500
 METADATA_KEY_MAX = 40
+LISTED_MAX = 600
+"""In characters: of more choices than that, a refusal names those that are nearest."""
 OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
@@ -221,8 +224,11 @@ def is_time(hint: Any) -> bool:
 def _choice(choices: Sequence[str]) -> Read:
     def read(text: str, param: str) -> str:
         if text not in choices:
-            listed = ", ".join(choices)
-            message = f"'{param}' must be one of: {listed}."
+            listed = f": {', '.join(choices)}"
+            if len(listed) > LISTED_MAX:
+                near = get_close_matches(text[:SHOWN_MAX].lower(), choices, n=5, cutoff=0.0)
+                listed = f" {len(choices)}, such as: {', '.join(near)}"
+            message = f"'{param}' must be one of{listed}."
             raise ApiError("parameter_invalid", message, param=param)
         return text
 

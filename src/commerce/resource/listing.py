@@ -23,6 +23,7 @@ class ListOf(msgspec.Struct, frozen=True, kw_only=True):
     """A page of objects, newest first."""
 
     object: Literal["list"] = "list"
+    """`list`."""
     url: str
     """Where this list is."""
     has_more: bool

@@ -12,6 +12,7 @@ from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Tx
 from commerce.resource.example import Staged
+from commerce.resource.expansion import NOTHING, Plan
 from commerce.resource.noun import ENCODER, Noun
 from commerce.resource.reading import Reading
 
@@ -174,8 +175,21 @@ def encode(thing: Any) -> bytes:
     return ENCODER.encode(thing)
 
 
-def answer(tx: Tx, thing: Any, *, secret: bool = False) -> Answer:
-    """The answer of a verb that returned `thing`: 201 for an object it made, else 200."""
+class Worded:
+    """What a verb returns that words its answer itself, instead of being it."""
+
+    def answer(self, tx: Tx, plan: Plan) -> Answer:
+        """The answer, where this is to be expanded."""
+        raise NotImplementedError
+
+
+def answer(tx: Tx, thing: Any, *, secret: bool = False, plan: Plan = NOTHING) -> Answer:
+    """The answer of a verb that returned `thing`: 201 for an object it made, else 200.
+
+    `plan` is what whoever asked wants to be expanded in it, for what words its answer later.
+    """
+    if isinstance(thing, Worded):
+        return thing.answer(tx, plan)
     id_ = getattr(thing, "id", None)
     status = 201 if id_ in tx.added else 200
     emitted = tx.emitted.get(id_) if isinstance(id_, str) else None

@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 from commerce.areas.identity.account import Account
 from commerce.engine import lane as lane_module
 from commerce.engine.agenda import JOB
-from commerce.engine.answers import ANSWER
-from commerce.engine.batch import Batch, context, refusal
+from commerce.engine.answers import ANSWER, context
+from commerce.engine.batch import Batch, refusal
 from commerce.engine.lane import RESTARTS_MAX
 from commerce.engine.outbox import EVENT
 from commerce.engine.overlay import Miss, Needs, WorkingSet

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeGuard, get_args, get_type_hints
 
 import msgspec
 
@@ -151,7 +151,7 @@ def reachable(functions: Iterable[Any]) -> set[str]:
             continue
         seen.add(function)
         for code in _with_inner(function.__code__):
-            found.update(const for const in code.co_consts if _is_code(const))
+            found.update(const for const in _consts(code) if _is_code(const))
             waiting += _named(function, code)
     return found
 
@@ -163,7 +163,13 @@ def _plain(thing: Any) -> FunctionType | None:
     return function if ours else None
 
 
-def _is_code(const: object) -> bool:
+def _consts(code: CodeType) -> Iterator[object]:
+    """The constants in code, one by one where several are chosen from."""
+    for const in code.co_consts:
+        yield from const if isinstance(const, (tuple, frozenset)) else (const,)
+
+
+def _is_code(const: object) -> TypeGuard[str]:
     return isinstance(const, str) and const in ERRORS
 
 

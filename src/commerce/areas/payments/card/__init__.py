@@ -1,0 +1,1 @@
+"""Cards as payments know them: what is given, tokens, and methods that are kept."""

@@ -1,0 +1,1 @@
+"""What is asked of somebody outside, between two commits."""

@@ -1,0 +1,1 @@
+"""Cards: the interface of a processor, a test one, and Stripe."""

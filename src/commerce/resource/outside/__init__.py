@@ -1,0 +1,1 @@
+"""Verbs that need somebody outside, and how they are finished."""
