@@ -20,7 +20,7 @@ def event_types(noun: type[Noun]) -> tuple[str, ...]:
     entered: list[str] = []
     if lifecycle is not None:
         moves = [(state, verb) for state in lifecycle.states for verb in lifecycle.allowed(state)]
-        entered = [f"{event}.{lifecycle.move(state, verb)}" for state, verb in moves]
+        entered = [f"{event}.{to}" for move in moves for to in lifecycle.targets(*move)]
     return tuple(dict.fromkeys([*named, *entered]))
 
 

@@ -1,0 +1,1 @@
+"""Orders: what was bought, from the first item to the last refund."""
