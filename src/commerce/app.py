@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import msgspec
 
 from commerce import log
+from commerce.areas import orders
 from commerce.areas.catalog import adjustment, offer, product
 from commerce.areas.customers import customer
 from commerce.areas.identity import account, api_key, connected, expiry
@@ -129,6 +130,7 @@ MODULES = (
     repayment,
     token,
     method,
+    *orders.MODULES,
 )
 TABLES = (
     *(ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, BLOCK),

@@ -161,6 +161,13 @@ INVARIANTS = (
                SELECT account, livemode, id, 'adjusted:' || number
                FROM product CROSS JOIN LATERAL generate_series(1, adjustments) number
                UNION ALL
+               SELECT account, livemode, id, 'shipped:' || product
+               FROM fulfillment CROSS JOIN LATERAL jsonb_array_elements_text(counted) product
+               UNION ALL
+               SELECT t.account, t.livemode, t.source, t.booking
+               FROM ledger_transaction t JOIN sales_order o
+                   ON (o.account, o.livemode, o.id) = (t.account, t.livemode, t.source)
+               UNION ALL
                SELECT a.account, p.livemode, p.id, b.booking
                FROM payment p
                JOIN address a
@@ -231,6 +238,43 @@ INVARIANTS = (
            ) s ON p.splits IS NOT NULL
            WHERE p.amount_refunded <> coalesce(r.total, 0)
                OR p.amount_refunded <> s.parts + coalesce(p.application_fee_refunded, 0)""",
+    ),
+    Invariant(
+        "what is reserved of every product, and what has left, is what orders say",
+        """WITH told AS (
+               SELECT account, livemode, item->>'product' AS product,
+                   sum(CASE WHEN status NOT IN ('cancelled', 'refunded') THEN
+                       (item->>'quantity')::bigint - (item->>'quantity_fulfilled')::bigint
+                   END) AS reserved,
+                   sum((item->>'quantity_fulfilled')::bigint - (item->>'quantity_returned')::bigint)
+                       AS shipped
+               FROM sales_order CROSS JOIN LATERAL jsonb_array_elements(items) item
+               WHERE counted ? (item->>'id')
+               GROUP BY account, livemode, item->>'product'
+           ), held AS (
+               SELECT account, livemode, split_part(code, ':', 2) AS product,
+                   sum(balance) FILTER (WHERE code LIKE '%:reserved') AS reserved,
+                   sum(balance) FILTER (WHERE code LIKE '%:shipped') AS shipped
+               FROM ledger_balance WHERE code LIKE 'stock:%:%'
+               GROUP BY account, livemode, product
+           )
+           SELECT account, livemode, product, held.reserved, told.reserved AS reserved_for_orders,
+               held.shipped, told.shipped AS shipped_of_orders
+           FROM told FULL JOIN held USING (account, livemode, product)
+           WHERE coalesce(held.reserved, 0) <> coalesce(told.reserved, 0)
+               OR coalesce(held.shipped, 0) <> coalesce(told.shipped, 0)""",
+    ),
+    Invariant(
+        "what orders say was paid and not given back is what their payments say",
+        """SELECT o.account, o.livemode, o.id, o.amount_paid, o.amount_refunded, p.captured, p.given
+           FROM sales_order o
+           LEFT JOIN (
+               SELECT account, livemode, order_id, sum(amount_captured) AS captured,
+                   sum(amount_refunded) AS given
+               FROM payment WHERE order_id IS NOT NULL GROUP BY account, livemode, order_id
+           ) p ON (p.account, p.livemode, p.order_id) = (o.account, o.livemode, o.id)
+           WHERE o.payment_status <> 'escrowed' AND o.amount_paid - o.amount_refunded
+               <> coalesce(p.captured, 0) - coalesce(p.given, 0)""",
     ),
     Invariant(
         "the events of every object are numbered without a gap",

@@ -12,9 +12,13 @@ def event_types(noun: type[Noun]) -> tuple[str, ...]:
     """The types of all events that tell of a noun's objects.
 
     A class names them in `emits: ClassVar`; without it they are `<event>.created` and
-    `<event>.updated`. Each state that a verb of the lifecycle leads to adds `<event>.<state>`.
+    `<event>.updated`. Each state that a verb of the lifecycle leads to adds `<event>.<state>`,
+    unless the class names all that there are in `tells: ClassVar`.
     """
     event = noun.__noun__.event
+    all_: tuple[str, ...] | None = getattr(noun, "tells", None)
+    if all_ is not None:
+        return all_
     named: Iterable[str] = getattr(noun, "emits", (f"{event}.created", f"{event}.updated"))
     lifecycle: Lifecycle | None = getattr(noun, "lifecycle", None)
     entered: list[str] = []

@@ -1,1 +1,36 @@
 """Orders: what was bought, from the first item to the last refund."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from commerce.areas.orders import (
+    change,
+    completion,
+    creation,
+    dispatch,
+    ending,
+    expiry,
+    follower,
+    fulfillment,
+    holding,
+    order,
+    pay,
+    returning,
+)
+
+MODULES: Final = (
+    order,
+    fulfillment,
+    creation,
+    change,
+    pay,
+    follower,
+    dispatch,
+    holding,
+    ending,
+    returning,
+    completion,
+    expiry,
+)
+"""The modules of this area that declare something."""

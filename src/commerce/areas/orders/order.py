@@ -221,8 +221,10 @@ class Order(Noun, tag="order", frozen=True, kw_only=True):
     """Where it came from, in your words."""
     notes: str | None = None
     """Your notes."""
+    hold_reason: str | None = None
+    """Why it is held."""
     cancel_reason: str | None = None
-    """Why it was cancelled."""
+    """Why it was cancelled; `expired` where nobody paid it in time."""
     dispute_reason: str | None = None
     """Why it was disputed."""
     expires_at: Time
@@ -246,6 +248,8 @@ class Order(Noun, tag="order", frozen=True, kw_only=True):
     null ever after."""
     counted: Annotated[list[str], HIDDEN] = []
     """The lines whose pieces are counted, by their ids."""
+    given_back: Annotated[dict[str, int], HIDDEN] = {}
+    """How much of each payment was given back, in the smallest unit, by the payment's id."""
     under_way: Annotated[str | None, HIDDEN] = None
     """The payment whose money is asked for or set aside, and not yet taken."""
 
@@ -321,7 +325,7 @@ def change(
     )
 
 
-def advance(
+def advance(  # noqa: PLR0913 - a move, always called by keyword
     tx: Tx,
     order: Order,
     verb: str,
