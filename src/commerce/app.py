@@ -25,7 +25,7 @@ from commerce.areas.payments import (
     refund,
     repayment,
 )
-from commerce.areas.payments.card import method, token
+from commerce.areas.payments.card import charging, method, settling, token
 from commerce.areas.stablecoin import (
     balance,
     batch,
@@ -129,6 +129,8 @@ MODULES = (
     repayment,
     token,
     method,
+    charging,
+    settling,
 )
 TABLES = (
     *(ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, BLOCK),
@@ -173,7 +175,10 @@ class App:
         meters = meters or Meters()
         now, fixtures = (lambda: clock.now_ms() // 1000), fixtures_of(MODULES)
         followers = followers_of(MODULES)
-        means = Means(Directory(), now, ids.new, master_key, base_url, fixtures, followers)
+        means = Means(
+            *(Directory(), now, ids.new, master_key, base_url, fixtures, followers),
+            settlement_days=settings.settlement_days,
+        )
         self.engine = Engine(
             store,
             means,
