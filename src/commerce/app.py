@@ -26,7 +26,7 @@ from commerce.areas.payments import (
     refund,
     repayment,
 )
-from commerce.areas.payments.card import method, token
+from commerce.areas.payments.card import charging, method, settling, token
 from commerce.areas.stablecoin import (
     balance,
     batch,
@@ -130,6 +130,8 @@ MODULES = (
     repayment,
     token,
     method,
+    charging,
+    settling,
     *orders.MODULES,
 )
 TABLES = (
@@ -175,7 +177,10 @@ class App:
         meters = meters or Meters()
         now, fixtures = (lambda: clock.now_ms() // 1000), fixtures_of(MODULES)
         followers = followers_of(MODULES)
-        means = Means(Directory(), now, ids.new, master_key, base_url, fixtures, followers)
+        means = Means(
+            *(Directory(), now, ids.new, master_key, base_url, fixtures, followers),
+            settlement_days=settings.settlement_days,
+        )
         self.engine = Engine(
             store,
             means,

@@ -44,12 +44,22 @@ def begin(tx: Tx, payment: Payment) -> None:
         follower.begin(tx, payment)
 
 
-def advance(
-    tx: Tx, payment: Payment, verb: str, *, account: str, event: str | None = None, **fields: Any
+def advance(  # noqa: PLR0913 - called by keyword
+    tx: Tx,
+    payment: Payment,
+    verb: str,
+    *,
+    account: str,
+    event: str | None = None,
+    told: str | None = None,
+    **fields: Any,
 ) -> Payment:
-    """Move an account's payment along its lifecycle, and what it pays for along with it."""
+    """Move an account's payment along its lifecycle, and what it pays for along with it.
+
+    `told` is what that is told, where it is not the verb.
+    """
     moved = tx.advance(payment, verb, account=account, event=event, **fields)
-    return _followed(tx, moved, verb, account)
+    return _followed(tx, moved, told or verb, account)
 
 
 def refund(tx: Tx, payment: Payment, *, account: str, **fields: Any) -> Payment:
