@@ -168,6 +168,10 @@ INVARIANTS = (
                FROM ledger_transaction t JOIN sales_order o
                    ON (o.account, o.livemode, o.id) = (t.account, t.livemode, t.source)
                UNION ALL
+               SELECT t.account, t.livemode, t.source, t.booking
+               FROM ledger_transaction t JOIN order_draft d
+                   ON (d.account, d.livemode, d.id) = (t.account, t.livemode, t.source)
+               UNION ALL
                SELECT a.account, p.livemode, p.id, b.booking
                FROM payment p
                JOIN address a
@@ -280,7 +284,13 @@ INVARIANTS = (
                    END) AS reserved,
                    sum((item->>'quantity_fulfilled')::bigint - (item->>'quantity_returned')::bigint)
                        AS shipped
-               FROM sales_order CROSS JOIN LATERAL jsonb_array_elements(items) item
+               FROM (
+                   SELECT account, livemode, status, items, counted FROM sales_order
+                   UNION ALL
+                   SELECT account, livemode, 'pending', (content->>'items')::jsonb,
+                       (content->>'counted')::jsonb
+                   FROM order_draft WHERE content IS NOT NULL
+               ) asked CROSS JOIN LATERAL jsonb_array_elements(items) item
                WHERE counted ? (item->>'id')
                GROUP BY account, livemode, item->>'product'
            ), held AS (

@@ -92,3 +92,14 @@ CREATE INDEX fulfillment_order ON fulfillment (account, livemode, order_id, crea
 
 CREATE INDEX fulfillment_metadata ON fulfillment
     USING gin (metadata jsonb_path_ops) WHERE metadata <> '{}';
+
+CREATE TABLE order_draft (
+    account  text COLLATE "C" NOT NULL,
+    livemode boolean          NOT NULL,
+    id       text COLLATE "C" NOT NULL,
+    payment  text COLLATE "C",
+    content  jsonb,
+    customer jsonb,
+    created  bigint           NOT NULL,
+    PRIMARY KEY (account, livemode, id)
+);

@@ -9,6 +9,7 @@ from commerce.areas.orders import (
     completion,
     creation,
     dispatch,
+    draft,
     ending,
     expiry,
     follower,
@@ -19,6 +20,8 @@ from commerce.areas.orders import (
     returning,
 )
 
+DRAFT: Final = draft.DRAFT
+"""The table of orders that cards are being asked to pay."""
 MODULES: Final = (
     order,
     fulfillment,

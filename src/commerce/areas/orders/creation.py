@@ -12,6 +12,7 @@ from commerce.areas.customers import customer as customers
 from commerce.areas.customers.address import Address
 from commerce.areas.customers.customer import Customer
 from commerce.areas.identity import permission
+from commerce.areas.orders import draft as drafts
 from commerce.areas.orders import expiry, pay
 from commerce.areas.orders import order as orders
 from commerce.areas.orders.content import basket, terms
@@ -26,6 +27,7 @@ from commerce.areas.orders.content.terms import (
 )
 from commerce.areas.orders.order import BY_NUMBER, Order
 from commerce.areas.orders.pay import InlinePayment
+from commerce.areas.payments.payment import Payment
 from commerce.books.stock import Cause
 from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
@@ -35,6 +37,7 @@ from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.resource.example import Example
 from commerce.resource.operation import Params, operation
+from commerce.resource.outside.pending import Pending
 from commerce.resource.parameter import Metadata, Price, kept
 from commerce.resource.ref import Ref
 
@@ -130,27 +133,58 @@ async def example(example: Example) -> dict[str, object]:
     weight=_weight,
     secret=True,
     example=example,
+    also=Payment,
 )
-def create(tx: Tx, params: CreateOrder) -> Order:
+def create(tx: Tx, params: CreateOrder) -> Order | Pending:
     """Make an order, and pay it if you like.
 
     Its totals are computed here. Pieces of products that are counted are reserved for it; where too
     few are left, nothing happens (`out_of_stock`, which names the item). An order that is not paid
     within 24 hours is cancelled, and its pieces are free again; one of nothing is paid as it is
-    made. Where somebody else is asked to pay, the answer holds the payment's `client_secret` this
-    once.
+    made. Where somebody else is asked to pay, or a cardholder has to authenticate, the answer holds
+    the payment's `client_secret` this once.
+
+    Where a card is to pay it, the processor is asked first, with the stock reserved: the order is
+    made once it has said yes. Declined, the payment is kept as `failed`, the answer is 402 and
+    there is no order. Where the processor does not answer in time, the answer is the payment, which
+    stays `processing`; the order is made when it has.
     """
     order = _order(tx, params)
+    payment = params.payment
+    if payment is not None and not order.total.minor:
+        message = "Nothing is due of this order, so there is nothing to pay."
+        raise ApiError("parameter_invalid", message, param="payment")
+    if payment is not None and pay.is_by_card(order, payment, within="payment"):
+        return _by_card(tx, params, order, payment)
+    if isinstance(params.customer, CustomerGiven):
+        made = customers.keep(tx, params.customer, within="customer.")
+        order = msgspec.structs.replace(order, customer=made.ref)
     order = orders.add(tx, order)
     if not order.total.minor:
-        if params.payment is not None:
-            message = "Nothing is due of this order, so there is nothing to pay."
-            raise ApiError("parameter_invalid", message, param="payment")
         return orders.advance(tx, order, "pay", payment_status="paid")
-    if params.payment is None:
-        expiry.set_for(tx, order)
-        return order
-    payment = pay.make(tx, order, params.payment, within="payment")
+    if payment is not None:
+        return _paid(tx, order, payment)
+    expiry.set_for(tx, order)
+    return order
+
+
+def _by_card(tx: Tx, params: CreateOrder, order: Order, payment: InlinePayment) -> Pending:
+    """Have a processor asked first: the order, and its customer, are made once that has said yes.
+
+    Its stock is reserved meanwhile.
+    """
+    new = params.customer if isinstance(params.customer, CustomerGiven) else None
+    draft = drafts.keep(tx, order, new)
+    pending = pay.make(tx, order, payment, within="payment")
+    assert isinstance(pending, Pending)
+    drafts.pay_by(tx, draft, pending.thing.id)
+    return pending.within(pay.settle)
+
+
+def _paid(tx: Tx, order: Order, given: InlinePayment) -> Order:
+    """Pay a new order at once, or ask somebody else to."""
+    payment = pay.make(tx, order, given, within="payment")
+    assert isinstance(payment, Payment)
     order = tx.get(Order, order.id)
     if order.payment_status == "unpaid":
         expiry.set_for(tx, order)
@@ -205,13 +239,14 @@ def _order(tx: Tx, params: CreateOrder) -> Order:
 
 
 def _customer(tx: Tx, params: CreateOrder) -> Any:
-    """The id of who buys: made with the order where a request describes a new customer."""
+    """The id of who buys; a new customer is made with the order, and looked at before."""
     given = params.customer
     if given is None:
         return None
     if isinstance(given, CustomerGiven):
         permission.require(tx, "customers:write", param="customer")
-        return customers.keep(tx, given, within="customer.").id
+        customers.checked(given, livemode=tx.caller.livemode, within="customer.")
+        return None
     return customers.require(tx, given).id
 
 

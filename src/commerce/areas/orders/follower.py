@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from commerce.areas.catalog import stock
+from commerce.areas.customers import customer as customers
+from commerce.areas.orders import draft as drafts
+from commerce.areas.orders import expiry
 from commerce.areas.orders import order as orders
+from commerce.areas.orders.draft import Draft
 from commerce.areas.orders.order import SHOWN_MAX, TABLE, Order
 from commerce.areas.payments.payment import Payment
 from commerce.books.stock import Cause
@@ -21,6 +27,7 @@ RELEASABLE = ("delivered", "disputed", "returned")
 
 def need(needs: Needs, account: str, livemode: bool, id_: str) -> None:
     """The order that a payment names."""
+    drafts.need(needs, account, livemode, id_)
     needs.row(TABLE.key, (account, livemode, id_), lock=True)
 
 
@@ -31,6 +38,10 @@ def begin(tx: Tx, payment: Payment) -> None:
     `parameter_invalid`.
     """
     assert payment.order_id is not None
+    draft = drafts.find(tx, payment.order_id, account=tx.caller.account)
+    if draft is not None and draft.payment is None:
+        # The order is being made for this payment, of what is due.
+        return
     order = tx.lock(Order, payment.order_id, param="order")
     _refuse(tx, order, payment)
     if order.customer is not None and payment.customer not in (None, order.customer):
@@ -39,6 +50,19 @@ def begin(tx: Tx, payment: Payment) -> None:
     if order.escrow and payment.capture:
         message = "An order with 'escrow' is paid by a payment with 'capture' false."
         raise ApiError("parameter_invalid", message, param="capture")
+    if payment.payment_method.type == "card":
+        # Nobody can undo what a processor does, so nothing else may happen to the order meanwhile.
+        _under_way(tx, order, payment, tx.caller.account)
+
+
+def _under_way(tx: Tx, order: Order, payment: Payment, account: str) -> None:
+    """A processor is asked for its money."""
+    fields: dict[str, Any] = {
+        "payments": _with(order.payments, payment.id),
+        "payment_status": "processing",
+        "under_way": payment.id,
+    }
+    orders.change(tx, order, account=account, **fields)
 
 
 def _refuse(tx: Tx, order: Order, payment: Payment) -> None:
@@ -59,20 +83,53 @@ def _refuse(tx: Tx, order: Order, payment: Payment) -> None:
 def follow(tx: Tx, payment: Payment, move: str, *, account: str) -> None:
     """Move an order on with its payment."""
     assert payment.order_id is not None
+    draft = drafts.find(tx, payment.order_id, account=account)
+    if draft is not None and not _made(tx, draft, payment, move):
+        return
     order = tx.lock(Order, payment.order_id, account=account, param="order")
-    if move == "confirm":
+    if move in ("confirm", "ask"):
         # What was asked for may have been paid otherwise, or changed, since.
         _refuse(tx, order, payment)
+        if payment.payment_method.type == "card":
+            _under_way(tx, order, payment, account)
     elif move in ("succeed", "capture"):
         _taken(tx, order, payment, account)
     elif move == "authorize":
         _set_aside(tx, order, payment, account)
     elif move == "refund":
         _given_back(tx, order, payment)
-    elif move == "cancel":
-        _released(tx, order, payment)
-    elif payment.id not in order.payments:
-        orders.change(tx, order, account=account, payments=_with(order.payments, payment.id))
+    elif move in ("cancel", "fail"):
+        _released(tx, order, payment, account)
+    elif move == "require_action":
+        _waits(tx, order, payment, account)
+
+
+def _made(tx: Tx, draft: Draft, payment: Payment, move: str) -> bool:
+    """Make the order of a draft, with its customer, or let go what was reserved for it."""
+    order = draft.order
+    customer = drafts.close(tx, draft)
+    if move in ("cancel", "fail"):
+        stock.release(tx, Cause(order.id), orders.reserved(order))
+        return False
+    if customer is not None:
+        made = customers.keep(tx, customer, within="customer.")
+        order = msgspec.structs.replace(order, customer=made.ref)
+    payments = [payment.ref]
+    orders.add(tx, msgspec.structs.replace(order, payments=payments, under_way=payment.id))
+    if move != "succeed":
+        expiry.set_for(tx, order)
+    return True
+
+
+def _waits(tx: Tx, order: Order, payment: Payment, account: str) -> None:
+    """It waits for its payer: whoever pays the order first has paid it."""
+    ours = order.under_way == payment.id
+    fields: dict[str, Any] = {
+        "payments": _with(order.payments, payment.id),
+        "payment_status": "unpaid" if ours else order.payment_status,
+        "under_way": None if ours else order.under_way,
+    }
+    orders.change(tx, order, account=account, **fields)
 
 
 def _with(ids: list[Any], id_: str) -> list[Any]:
@@ -146,12 +203,12 @@ def _given_back(tx: Tx, order: Order, payment: Payment) -> None:
     refund(tx, order, whole=whole, **fields)
 
 
-def _released(tx: Tx, order: Order, payment: Payment) -> None:
-    """What was set aside for it is its payer's again, or was never asked for."""
+def _released(tx: Tx, order: Order, payment: Payment, account: str) -> None:
+    """What was set aside for it is its payer's again, or was never given."""
     if order.under_way != payment.id:
         return
     if order.payment_status != "escrowed":
-        orders.change(tx, order, payment_status="unpaid", under_way=None)
+        orders.change(tx, order, account=account, payment_status="unpaid", under_way=None)
         return
     fields = {"amount_refunded": order.amount_paid, "payment_status": "refunded"}
     refund(tx, order, whole=True, under_way=None, **fields)

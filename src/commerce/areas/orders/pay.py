@@ -13,23 +13,28 @@ from commerce.areas.identity import permission
 from commerce.areas.orders import order as orders
 from commerce.areas.orders.order import Order
 from commerce.areas.payments import creation as payments
+from commerce.areas.payments import given as methods
+from commerce.areas.payments.card import charging
 from commerce.areas.payments.creation import (
     SPLITS_MAX,
     CreatePayment,
     Description,
-    MethodGiven,
     Party,
     SplitGiven,
 )
+from commerce.areas.payments.given import Given
 from commerce.areas.payments.payment import Payment
 from commerce.engine.caller import Caller
+from commerce.engine.outside.call import Heard
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Tx
+from commerce.gateways.cards.port import Find, Verdict
 from commerce.kernel.currency import SSUSD
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.resource.example import Example
 from commerce.resource.operation import Operation, Params, operation
+from commerce.resource.outside.pending import Declined, Pending, finish
 from commerce.resource.parameter import Id, Metadata, Price, priced
 
 OF_PAYMENTS: Operation = payments.create.__operation__  # type: ignore[attr-defined]
@@ -40,7 +45,7 @@ OURS = frozenset({"amount", "currency", "customer", "order", "capture"})
 class PaymentGiven(Params, frozen=True, kw_only=True):
     """How an order is to be paid: as a payment is made, but for what the order says itself."""
 
-    payment_method: MethodGiven | Party | None = None
+    payment_method: Given = None
     """What to pay with: for `ssusd` your main wallet by default."""
     amount: Price | None = None
     """How much, if you want it compared: what the order comes to."""
@@ -132,7 +137,7 @@ def _asked(  # noqa: PLR0913 - what the order says of a payment
     return CreatePayment(**own, **fixed, customer=customer, capture=capture)
 
 
-def make(tx: Tx, order: Order, given: PaymentGiven, *, within: str = "") -> Payment:
+def make(tx: Tx, order: Order, given: PaymentGiven, *, within: str = "") -> Payment | Pending:
     """Make the payment of an order; the order moves on with it.
 
     Raises `insufficient_permissions` for a key that may make no payments, `amount_mismatch`,
@@ -154,6 +159,39 @@ def make(tx: Tx, order: Order, given: PaymentGiven, *, within: str = "") -> Paym
     asked = _asked(given, due, order.currency, order.customer, order.id, capture=capture)
     with blamed(within):
         return payments.create(tx, asked)
+
+
+def is_by_card(order: Order, given: PaymentGiven, *, within: str) -> bool:
+    """Whether a processor is to be asked for the money. Raises what making a payment raises."""
+    with blamed(within):
+        return methods.by_card(given.payment_method, order.currency)
+
+
+def shown(tx: Tx, payment: Payment) -> Order | Payment:
+    """What is answered once a processor was asked: the order, or the payment while there is none.
+
+    Where the cardholder has to authenticate, the order is answered with the payment's secret.
+    """
+    assert payment.order_id is not None
+    whole = charging.with_secret(tx, payment)
+    order = tx.see(Order.__noun__, [payment.order_id]).get(payment.order_id)
+    if order is None:
+        return whole
+    order = orders.shown(order, tx.now)
+    return with_secret(order, whole) if payment.status == "requires_action" else order
+
+
+@finish(
+    "order.charge",
+    Payment,
+    inquiry=Find,
+    unheard=charging.UNHEARD,
+    shown=shown,
+    returns=Order,
+)
+def settle(tx: Tx, payment: Payment, heard: Verdict | Heard) -> Payment | Declined:
+    """What the processor said of a charge that pays an order: the order moves on with it."""
+    return charging.settle(tx, payment, heard)
 
 
 def _refuse_another(amount: Money, order: Order, param: str) -> None:
@@ -196,13 +234,15 @@ async def example(example: Example) -> dict[str, object]:
     secret=True,
     example=example,
 )
-def pay(tx: Tx, params: PayOrder) -> Order:
-    """Pay what is due of an order, or ask somebody else to.
+def pay(tx: Tx, params: PayOrder) -> Order | Pending:
+    """Pay what is due of an order, by a wallet or a card, or ask somebody else to.
 
     A restricted key needs `payments:write` too. With `escrow` the money is held until the order is
-    completed.
+    completed. A card that is declined answers 402, and the order waits on.
     """
     order = tx.lock(Order, params.id)
     tx.require(order, "pay")
     payment = make(tx, order, params)
+    if isinstance(payment, Pending):
+        return payment.within(settle, status=200)
     return with_secret(tx.get(Order, order.id), payment)

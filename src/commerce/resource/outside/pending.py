@@ -47,6 +47,8 @@ class Finish(NamedTuple):
     """The event by which is told that nothing was heard, where it is not `<noun>.updated`."""
     shown: Callable[[Tx, Any], Any] | None = None
     """What is answered in place of the object: less of it, or with a secret."""
+    returns: type[Noun] | None = None
+    """What `shown` makes, where that is another noun."""
 
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -64,6 +66,7 @@ def finish(  # noqa: PLR0913 - a declaration, always called by keyword
     needs: Callable[[Needs, Caller, str], None] = _nothing,
     unheard: str | None = None,
     shown: Callable[[Tx, Any], Any] | None = None,
+    returns: type[Noun] | None = None,
 ) -> Callable[[Verb], Verb]:
     """Declare a verb that finishes: `def settle(tx: Tx, payment: Payment, heard: Charged) -> ...`.
 
@@ -72,12 +75,13 @@ def finish(  # noqa: PLR0913 - a declaration, always called by keyword
     noun has an `unknown_since`, which is set where nothing was heard in time, and which this verb
     takes away; `unheard` is the event that tells of that. `inquiry` is kept with the job that
     recovers it: it holds nothing that may not be. `shown` makes what is answered of the object,
-    whatever was heard of it but a refusal; it is remembered sealed.
+    whatever was heard of it but a refusal; it is remembered sealed. `returns` is what that is,
+    where it is another noun, in which clients expand.
     """
 
     def declare(verb: Verb) -> Verb:
         verb.__finish__ = Finish(  # type: ignore[attr-defined]
-            name, noun, verb, inquiry, needs, unheard, shown
+            *(name, noun, verb, inquiry, needs, unheard, shown, returns)
         )
         return verb
 
@@ -115,17 +119,27 @@ class Pending(Worded):
 
     def __init__(self, thing: Noun, call: Call, inquiry: Call, finish: Callable[..., Any]) -> None:
         """Take the object, what is asked, what asks what became of that, and what finishes it."""
-        self._thing = thing
+        self.thing = thing
         self._call = call
         self._inquiry = inquiry
         self._finish: Finish = finish.__finish__  # type: ignore[attr-defined]
+        self._status: int | None = None
+
+    def within(self, finish: Callable[..., Any], *, status: int | None = None) -> Pending:
+        """The same, begun as a part of something greater, which another verb finishes.
+
+        `status` is what is answered then, where it is not that of the object.
+        """
+        other = Pending(self.thing, self._call, self._inquiry, finish)
+        other._status = status
+        return other
 
     def answer(self, tx: Tx, plan: Plan) -> Answer:
         """Nothing yet: the errand that is to be run once this is kept."""
-        caller, thing = tx.caller, self._thing
+        caller, thing = tx.caller, self.thing
         unfinished = Unfinished(
             id=thing.id,
-            status=201 if thing.id in tx.added else 200,
+            status=self._status or (201 if thing.id in tx.added else 200),
             inquiry=msgspec.Raw(msgspec.json.encode(self._inquiry)),
             idempotency_key=caller.idempotency_key,
             request_id=caller.request_id,
@@ -218,7 +232,7 @@ def _recovery(finish: Finish, outside: Outside, expander: Expander) -> Task:
         return await outside.ask(msgspec.json.decode(unfinished.inquiry, type=finish.inquiry))
 
     def run(tx: Tx, unfinished: Unfinished, heard: Any) -> None:
-        plan = expander.plan(finish.noun, unfinished.expand)
+        plan = expander.plan(finish.returns or finish.noun, unfinished.expand)
         _settle(tx, finish, unfinished, heard, plan)
 
     def needs(needs: Needs, caller: Caller, unfinished: Unfinished) -> None:

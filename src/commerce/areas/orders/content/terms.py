@@ -6,7 +6,6 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from commerce.areas.customers import customer as customers
 from commerce.areas.customers.customer import CreateCustomer
 from commerce.areas.orders.content.totals import Cut
 from commerce.areas.orders.order import Discount, Order, OrderShipping
@@ -129,9 +128,3 @@ def refuse_two_taxes(tax: Money | None, *, rated: str | None) -> None:
 def money(text: str, order: Order) -> int:
     """An amount that an order keeps as text, in the smallest unit."""
     return Money.bound(text, order.currency, param="items").minor
-
-
-def customer_kept(given: CustomerGiven, *, livemode: bool) -> CustomerGiven:
-    """See that an inline customer can be made. Raises what making one raises, within `customer`."""
-    customers.checked(given, livemode=livemode, within="customer.")
-    return given
