@@ -25,7 +25,7 @@ from commerce.areas.payments import (
     refund,
     repayment,
 )
-from commerce.areas.payments.card import charging, method, settling, token
+from commerce.areas.payments.card import charging, later, method, settling, token
 from commerce.areas.stablecoin import (
     balance,
     batch,
@@ -130,6 +130,7 @@ MODULES = (
     token,
     method,
     charging,
+    later,
     settling,
 )
 TABLES = (
