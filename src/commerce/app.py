@@ -25,7 +25,7 @@ from commerce.areas.payments import (
     refund,
     repayment,
 )
-from commerce.areas.payments.card import charging, later, method, settling, token
+from commerce.areas.payments.card import charging, later, method, sample, settling, token
 from commerce.areas.stablecoin import (
     balance,
     batch,
@@ -129,6 +129,7 @@ MODULES = (
     repayment,
     token,
     method,
+    sample,
     charging,
     later,
     settling,
