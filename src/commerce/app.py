@@ -26,7 +26,7 @@ from commerce.areas.payments import (
     refund,
     repayment,
 )
-from commerce.areas.payments.card import charging, method, settling, token
+from commerce.areas.payments.card import charging, later, method, sample, settling, token
 from commerce.areas.stablecoin import (
     balance,
     batch,
@@ -130,7 +130,9 @@ MODULES = (
     repayment,
     token,
     method,
+    sample,
     charging,
+    later,
     settling,
     *orders.MODULES,
 )

@@ -94,7 +94,9 @@ def refund(tx: Tx, params: CreateRefund) -> Refund:
     payment = tx.lock(Payment, params.payment, param="payment")
     amount = _amount(payment, params)
     address = payment.payment_method.wallet_address
-    assert address is not None
+    if address is None:
+        message = "This payment was made by card, which the processor gives back itself."
+        raise ApiError("state_invalid", message, param="payment")
     recipient = tx.address(address)
     parts = share.back(amount.minor, *_dues(payment))
     givers = _givers(tx, payment, recipient)
