@@ -26,6 +26,8 @@ from commerce.areas.payments import (
     repayment,
 )
 from commerce.areas.payments.card import method, token
+from commerce.areas.payments.funds import balance as funds
+from commerce.areas.payments.funds import history, payout
 from commerce.areas.stablecoin import (
     balance,
     batch,
@@ -128,6 +130,9 @@ MODULES = (
     repayment,
     token,
     method,
+    funds,
+    history,
+    payout,
 )
 TABLES = (
     *(ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, BLOCK),

@@ -42,6 +42,19 @@ def redemptions_payable(livemode: bool) -> LedgerAccount:
     return LedgerAccount(NETWORK, livemode, "redemptions:payable", SSUSD, guarded=True)
 
 
+@lru_cache(256)
+def payouts_payable(livemode: bool, currency: str) -> LedgerAccount:
+    """What was withdrawn to bank accounts and not yet sent."""
+    return LedgerAccount(NETWORK, livemode, "payouts:payable", currency, guarded=True)
+
+
+@lru_cache(256)
+def bank(livemode: bool, name: str, currency: str) -> LedgerAccount:
+    """Money in the network's bank account of this name: a processor settles there."""
+    code = f"bank:{name}"
+    return LedgerAccount(NETWORK, livemode, code, currency, debit_normal=True, sharded=True)
+
+
 @lru_cache(8)
 def fees_network(livemode: bool, currency: str = SSUSD) -> LedgerAccount:
     """What the network earned by transfer fees."""

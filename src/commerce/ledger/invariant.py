@@ -158,6 +158,11 @@ INVARIANTS = (
                SELECT account, livemode, id, 'verified' FROM stablecoin_reserve_deposit
                WHERE status = 'verified'
                UNION ALL
+               SELECT account, livemode, id, 'withdrawn' FROM payout
+               UNION ALL
+               SELECT account, livemode, id, CASE status WHEN 'paid' THEN 'sent' ELSE status END
+               FROM payout WHERE status <> 'pending'
+               UNION ALL
                SELECT account, livemode, id, 'adjusted:' || number
                FROM product CROSS JOIN LATERAL generate_series(1, adjustments) number
                UNION ALL
@@ -216,6 +221,17 @@ INVARIANTS = (
                ) costs GROUP BY account, livemode
            ) t USING (account, livemode)
            WHERE coalesce(held, 0) <> coalesce(promised, 0)""",
+    ),
+    Invariant(
+        "what is owed to bank accounts is what payouts have not sent",
+        """SELECT livemode, currency, owed, promised FROM (
+               SELECT livemode, currency, sum(balance) AS owed FROM ledger_balance
+               WHERE code = 'payouts:payable' GROUP BY livemode, currency
+           ) b FULL JOIN (
+               SELECT livemode, currency, sum(amount) AS promised FROM payout
+               WHERE status = 'pending' GROUP BY livemode, currency
+           ) p USING (livemode, currency)
+           WHERE coalesce(owed, 0) <> coalesce(promised, 0)""",
     ),
     Invariant(
         "what a payment says was given back is what its refunds and its parties say",
