@@ -80,6 +80,7 @@ from commerce.ledger.cap import CAP
 from commerce.ledger.directory import ADDRESS
 from commerce.ledger.entry import ENTRY, TRANSACTION
 from commerce.meter.meters import Meters
+from commerce.resource.composition.follower import followers_of
 from commerce.resource.example import fixtures_of
 from commerce.resource.expansion import Expander
 from commerce.resource.outside.pending import recoveries_of
@@ -176,7 +177,8 @@ class App:
         self.store = store
         meters = meters or Meters()
         now, fixtures = (lambda: clock.now_ms() // 1000), fixtures_of(MODULES)
-        means = Means(Directory(), now, ids.new, master_key, base_url, fixtures)
+        followers = followers_of(MODULES)
+        means = Means(Directory(), now, ids.new, master_key, base_url, fixtures, followers)
         self.engine = Engine(
             store,
             means,

@@ -74,7 +74,7 @@ class Batch:
         return working
 
     def _needs(self) -> Needs:
-        needs = Needs(self.means.directory, self.session.lane)
+        needs = Needs(self.means.directory, self.session.lane, self.means.followers)
         for work in self.works:
             work.command.needs(needs)
         return needs

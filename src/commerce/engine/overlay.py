@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from commerce.ledger.account import BALANCE, NETWORK, LedgerAccount
@@ -74,10 +74,14 @@ class Directory:
 class Needs:
     """What the verbs of a batch say they will touch, collected into one load."""
 
-    __slots__ = ("_directory", "lane", "unknown", "wanted")
+    __slots__ = ("_directory", "followers", "lane", "unknown", "wanted")
 
-    def __init__(self, directory: Directory, lane: int) -> None:
+    def __init__(
+        self, directory: Directory, lane: int, followers: Mapping[str, Any] | None = None
+    ) -> None:
         self._directory = directory
+        self.followers = followers or {}
+        """What moves on with an object, by the object's field that names it."""
         self.lane = lane
         self.wanted: dict[Index, dict[Key, bool]] = {}
         self.unknown: set[Key] = set()

@@ -35,6 +35,8 @@ class Means(NamedTuple):
     docs_url: str
     fixtures: Sequence[Callable[[Tx, Any], None]] = ()
     """What each new account begins with."""
+    followers: Mapping[str, Any] = {}
+    """What moves on with an object of a lower area, by the field that names it there."""
 
 
 class Emitted(NamedTuple):
@@ -315,6 +317,11 @@ class Tx(Bookkeeper, Respondent):
         """Put into a new account what every new one has."""
         for fixture in self._means.fixtures:
             fixture(self, account)
+
+    @property
+    def followers(self) -> Mapping[str, Any]:
+        """What moves on with an object, by the object's field that names it."""
+        return self._means.followers
 
     def tell(self, account: str, event: str, object_id: str, body: bytes) -> None:
         """Emit an event to an account that does not own the object, of which it hears this once.

@@ -8,7 +8,7 @@ import msgspec
 
 from commerce.areas.identity import spending
 from commerce.areas.identity.account import Account, main_wallet
-from commerce.areas.payments import receipt, share
+from commerce.areas.payments import move, receipt, share
 from commerce.areas.payments.payment import Payment, PaymentFees, Split
 from commerce.areas.stablecoin import limit, transaction, wallet
 from commerce.areas.stablecoin.transaction import TransactionSummary, summary
@@ -111,11 +111,12 @@ def charged(tx: Tx, payment: Payment, payer: Address, paid: Parties, *, account:
     if payment.capture:
         source = Side(payer.address, free)
         fields = settle(tx, payment, payment.amount, source, paid, account=account)
-        return tx.advance(payment, "succeed", account=account, payment_method=method, **fields)
+        fields["payment_method"] = method
+        return move.advance(tx, payment, "succeed", account=account, **fields)
     locked = wallet.locked(payer)
     booking = payments.held(payment.id, payment.amount.minor, free=free, locked=locked)
     tx.post(booking, account=free.owner)
-    return tx.advance(payment, "authorize", account=account, payment_method=method)
+    return move.advance(tx, payment, "authorize", account=account, payment_method=method)
 
 
 def settle(  # noqa: PLR0913 - what is captured, from where, for whom

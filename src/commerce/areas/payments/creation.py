@@ -10,7 +10,7 @@ from commerce.areas.customers import customer as customers
 from commerce.areas.customers.customer import Customer, Email
 from commerce.areas.identity import account as accounts
 from commerce.areas.identity.account import main_wallet
-from commerce.areas.payments import charge, secret
+from commerce.areas.payments import charge, move, secret
 from commerce.areas.payments.charge import Names, Parties
 from commerce.areas.payments.payment import NextAction, Payment, PaymentMethod
 from commerce.areas.stablecoin import wallet
@@ -25,7 +25,7 @@ from commerce.kernel.money import Money
 from commerce.ledger.directory import Address
 from commerce.resource.example import Example
 from commerce.resource.operation import Params, operation
-from commerce.resource.parameter import Metadata, Price, kept, priced, require_ssusd
+from commerce.resource.parameter import Id, Metadata, Price, kept, priced, require_ssusd
 from commerce.resource.ref import Ref
 
 ROWS_A_PAYMENT = 12
@@ -79,6 +79,10 @@ class CreatePayment(Params, frozen=True, kw_only=True):
     """Several who are to be paid, up to 50, instead of one; their amounts sum to the amount."""
     customer: Ref[Customer] | None = None
     """The customer it is from."""
+    order: Id | None = None
+    """The order that it pays: that moves on with it, in the same transaction."""
+    invoice: Id | None = None
+    """The invoice that it pays."""
     capture: bool = True
     """False sets the money aside, for you to capture or to release."""
     application_fee_amount: Price | None = None
@@ -96,6 +100,7 @@ class CreatePayment(Params, frozen=True, kw_only=True):
 def _needs(needs: Needs, caller: Caller, params: CreatePayment) -> None:
     accounts.need_own(needs, caller)
     customers.need(needs, caller, params.customer)
+    move.need(needs, caller, order=params.order, invoice=params.invoice)
     charge.need(needs, caller)
     method = params.payment_method
     chosen = method.wallet_address if isinstance(method, MethodGiven) else None
@@ -162,6 +167,7 @@ def create(tx: Tx, params: CreatePayment) -> Payment:
         payer = wallet.own(tx, account, method.wallet_address, param=where)
     _require_more_than_fees(amount, asked.fee)
     payment = _payment(tx, params, amount, method, asked)
+    move.begin(tx, payment)
     if payer is not None:
         charge.take(tx, account, payment, payer, asked.paid, Names())
         tx.add(payment)
@@ -171,7 +177,7 @@ def create(tx: Tx, params: CreatePayment) -> Payment:
     payment = msgspec.structs.replace(payment, client_secret_hash=secret.hash_of(key))
     tx.add(payment)
     waits = NextAction(type="confirm_with_wallet")
-    waiting = tx.advance(payment, "require_action", next_action=waits)
+    waiting = move.advance(tx, payment, "require_action", account=account.id, next_action=waits)
     return msgspec.structs.replace(waiting, client_secret=key)
 
 
@@ -283,6 +289,8 @@ def _payment(
         captured=False,
         payment_method=PaymentMethod(payer="own" if method.payer == "own" else "external"),
         customer=params.customer,
+        order_id=params.order,
+        invoice=params.invoice,
         recipient=recipients[0].address if splits is None else None,
         splits=splits,
         application_fee_amount=asked.fee,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from commerce.areas.identity.account import main_wallet
-from commerce.areas.payments import charge
+from commerce.areas.payments import charge, move
 from commerce.areas.payments.charge import OF_MADE
 from commerce.areas.payments.payment import Payment
 from commerce.areas.stablecoin import wallet
@@ -92,7 +92,9 @@ def capture(tx: Tx, params: CapturePayment) -> Payment:
     source = Side(payer.address, wallet.locked(payer))
     fields = charge.settle(tx, payment, amount, source, paid, account=tx.caller.account)
     _release(tx, payment, payment.amount - amount)
-    taken = tx.advance(payment, "capture", event="payment.captured", **fields)
+    account = tx.caller.account
+    event = "payment.captured"
+    taken = move.advance(tx, payment, "capture", account=account, event=event, **fields)
     return tx.change(taken, event="payment.succeeded")
 
 
@@ -113,7 +115,7 @@ def cancel(tx: Tx, params: OnePayment) -> Payment:
     tx.require(payment, "cancel")
     if payment.status == "requires_capture":
         _release(tx, payment, payment.amount)
-    return tx.advance(payment, "cancel", next_action=None)
+    return move.advance(tx, payment, "cancel", account=tx.caller.account, next_action=None)
 
 
 def _release(tx: Tx, payment: Payment, amount: Money) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from commerce.areas.identity import account as accounts
-from commerce.areas.payments import charge, secret
+from commerce.areas.payments import charge, move, secret
 from commerce.areas.payments.charge import OF_MADE
 from commerce.areas.payments.payment import Payment, PublicPayment, public
 from commerce.areas.stablecoin import wallet
@@ -149,7 +149,7 @@ def confirm(tx: Tx, params: ConfirmPayment) -> Payment | PublicPayment:
     tx.require(payment, "confirm")
     paid = charge.parties(tx, payment)
     charge.take(tx, account, payment, payer, paid, OF_MADE)
-    payment = tx.advance(payment, "confirm", account=owner, next_action=None)
+    payment = move.advance(tx, payment, "confirm", account=owner, next_action=None)
     done = charge.charged(tx, payment, payer, paid, account=owner)
     return done if owner == account.id else public(done)
 

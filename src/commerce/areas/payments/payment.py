@@ -66,7 +66,10 @@ class PaymentFees(Part, frozen=True, kw_only=True):
     rank=400,
     path="payments",
     scope="payments:read",
-    filters=("status", "customer", "currency", "amount", "payment_method_type"),
+    filters=(
+        *("status", "customer", "order", "invoice", "currency", "amount"),
+        "payment_method_type",
+    ),
 )
 class Payment(Noun, tag="payment", frozen=True, kw_only=True):
     """Money from a payer to an account, or on to others.
@@ -111,6 +114,10 @@ class Payment(Noun, tag="payment", frozen=True, kw_only=True):
     """What it waits for; null where it waits for nobody but you."""
     customer: Ref[Customer] | None = None
     """The customer it is from."""
+    order_id: str | None = msgspec.field(default=None, name="order")
+    """The order that it pays, which moves on with it."""
+    invoice: str | None = None
+    """The invoice that it pays."""
     recipient: Wallet | None = None
     """The wallet that is paid; null where the amount is split."""
     splits: list[Split] | None = None

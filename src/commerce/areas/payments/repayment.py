@@ -10,7 +10,7 @@ import msgspec
 from commerce.areas.identity import account as accounts
 from commerce.areas.identity import spending
 from commerce.areas.identity.account import main_wallet
-from commerce.areas.payments import charge, share
+from commerce.areas.payments import charge, move, share
 from commerce.areas.payments.payment import Payment
 from commerce.areas.payments.refund import Reason, Refund, Source
 from commerce.areas.stablecoin import transaction, wallet
@@ -125,7 +125,8 @@ def refund(tx: Tx, params: CreateRefund) -> Refund:
     else:
         job = RunRefund(made.id, [recipient.address, *(each.wallet for each in sources)])
         tx.defer(RUN, made.id, msgspec.json.encode(job), at=tx.now + RETRY_SECONDS)
-    tx.change(payment, event="payment.refunded", **_counted(payment, made, parts))
+    account = tx.caller.account
+    move.refund(tx, payment, account=account, **_counted(payment, made, parts))
     return tx.add(made)
 
 

@@ -1,0 +1,47 @@
+"""What tests of funds set up: money of other currencies, and bank accounts to send it to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from commerce.books import chart
+from commerce.ledger.entry import Booking, Posting
+from tests.stage import Party, Stage
+
+PAYOUT = "POST /payouts"
+BANK = {
+    "type": "ach",
+    "account_number": "9988776655443322",
+    "routing_number": "021000021",
+    "bank_name": "Example Bank",
+    "beneficiary_name": "Example Inc.",
+}
+HELD = BANK | {"account_number": "000000000000"}
+"""A bank account that is not paid at once in test mode."""
+
+
+async def earn(stage: Stage, party: Party, amount: str = "1000.00", currency: str = "usd") -> None:
+    """Have a party receive so much."""
+    from commerce.kernel.money import Money
+    m = Money.parse(amount, currency)
+    def verb(tx, _):
+        tx.post(Booking("seeded", "payment", stage.name(), currency, m.minor, (Posting(
+            chart.bank(party.livemode, "test", currency), chart.available(party.id, party.livemode, party.wallet, currency), m.minor),), None, party.wallet))
+    await stage.app.operate(verb, None, account=party.id, livemode=party.livemode)
+
+
+def terms(**more: Any) -> dict[str, Any]:
+    """A payout that is in order."""
+    return {"amount": "100.00", "currency": "usd", "destination": BANK} | more
+
+
+async def funds(stage: Stage, party: Party) -> dict[str, tuple[str, str, str]]:
+    """What a party holds: available, pending and locked, by currency in the order shown."""
+    balance = await stage.get("/balance", party.key)
+    parts = zip(balance["available"], balance["pending"], balance["locked"], strict=True)
+    found = {}
+    for each in parts:
+        (currency,) = {part["currency"] for part in each}
+        available, pending, locked = (part["amount"] for part in each)
+        found[currency] = (available, pending, locked)
+    return found
