@@ -92,3 +92,10 @@ def _stock(owner: str, livemode: bool, product: str, state: str) -> LedgerAccoun
 def fees_processing(livemode: bool, currency: str = SSUSD) -> LedgerAccount:
     """What the network earned by processing payments."""
     return LedgerAccount(NETWORK, livemode, "fees:processing", currency, sharded=True)
+
+
+@lru_cache(256)
+def payments_losses(livemode: bool, currency: str) -> LedgerAccount:
+    """What the network lost since a cardholder took back more than whoever was paid had."""
+    code = "payments:losses"
+    return LedgerAccount(NETWORK, livemode, code, currency, debit_normal=True, sharded=True)

@@ -194,6 +194,33 @@ INVARIANTS = (
                    jsonb_array_elements(r.sources) WITH ORDINALITY s (source, place)
                JOIN address a ON a.livemode = r.livemode AND a.address = source->>'wallet'
                WHERE r.status = 'succeeded' AND source->>'wallet' <> r.recipient
+               UNION ALL
+               SELECT a.account, r.livemode, r.id, verb || ':' || place
+               FROM refund r
+               CROSS JOIN LATERAL
+                   jsonb_array_elements(r.sources) WITH ORDINALITY s (source, place)
+               JOIN address a ON a.livemode = r.livemode AND a.address = source->>'wallet'
+               CROSS JOIN LATERAL (
+                   SELECT 'refunded' UNION ALL SELECT 'restored' WHERE r.status = 'failed'
+               ) b (verb)
+               WHERE r.recipient IS NULL AND source->>'transaction' IS NOT NULL
+               UNION ALL
+               SELECT a.account, d.livemode, d.id, verb || ':' || place
+               FROM dispute d
+               CROSS JOIN LATERAL
+                   jsonb_array_elements(d.withdrawals) WITH ORDINALITY w (withdrawal, place)
+               JOIN address a ON a.livemode = d.livemode AND a.address = withdrawal->>'wallet'
+               CROSS JOIN LATERAL (
+                   SELECT 'disputed' UNION ALL SELECT 'reinstated' WHERE d.status = 'won'
+               ) b (verb)
+               WHERE withdrawal->>'transaction' IS NOT NULL
+               UNION ALL
+               SELECT account, livemode, id, verb
+               FROM dispute d
+               CROSS JOIN LATERAL (
+                   SELECT 'covered' UNION ALL SELECT 'recovered' WHERE d.status = 'won'
+               ) b (verb)
+               WHERE d.covered > 0
            )
            SELECT coalesce(m.livemode, t.livemode) AS livemode,
                coalesce(m.id, t.source) AS source, coalesce(m.booking, t.booking) AS booking
@@ -239,7 +266,7 @@ INVARIANTS = (
            FROM payment p
            LEFT JOIN (
                SELECT account, livemode, payment, sum(amount) AS total
-               FROM refund GROUP BY account, livemode, payment
+               FROM refund WHERE status <> 'failed' GROUP BY account, livemode, payment
            ) r ON (r.account, r.livemode, r.payment) = (p.account, p.livemode, p.id)
            LEFT JOIN LATERAL (
                SELECT sum((each->>'amount_refunded')::numeric * 1000000) AS parts

@@ -31,10 +31,12 @@ TransactionType = Literal[
     "finance",
     "agent",
     "stock",
+    "dispute",
 ]
 
 
 SOURCE = refers(
+    "dispute",
     "payment",
     "payout",
     "product",
