@@ -25,7 +25,8 @@ from commerce.areas.payments import (
     refund,
     repayment,
 )
-from commerce.areas.payments.card import method, token
+from commerce.areas.payments.card import charging, method, reversal, settling, token
+from commerce.areas.payments.dispute import closing, dispute
 from commerce.areas.payments.funds import balance as funds
 from commerce.areas.payments.funds import history, payout
 from commerce.areas.stablecoin import (
@@ -131,6 +132,11 @@ MODULES = (
     repayment,
     token,
     method,
+    charging,
+    settling,
+    reversal,
+    dispute,
+    closing,
     funds,
     history,
     payout,
@@ -178,7 +184,10 @@ class App:
         meters = meters or Meters()
         now, fixtures = (lambda: clock.now_ms() // 1000), fixtures_of(MODULES)
         followers = followers_of(MODULES)
-        means = Means(Directory(), now, ids.new, master_key, base_url, fixtures, followers)
+        means = Means(
+            *(Directory(), now, ids.new, master_key, base_url, fixtures, followers),
+            settlement_days=settings.settlement_days,
+        )
         self.engine = Engine(
             store,
             means,

@@ -48,13 +48,6 @@ def payouts_payable(livemode: bool, currency: str) -> LedgerAccount:
     return LedgerAccount(NETWORK, livemode, "payouts:payable", currency, guarded=True)
 
 
-@lru_cache(256)
-def bank(livemode: bool, name: str, currency: str) -> LedgerAccount:
-    """Money in the network's bank account of this name: a processor settles there."""
-    code = f"bank:{name}"
-    return LedgerAccount(NETWORK, livemode, code, currency, debit_normal=True, sharded=True)
-
-
 @lru_cache(8)
 def fees_network(livemode: bool, currency: str = SSUSD) -> LedgerAccount:
     """What the network earned by transfer fees."""
@@ -92,6 +85,27 @@ def _stock(owner: str, livemode: bool, product: str, state: str) -> LedgerAccoun
 def fees_processing(livemode: bool, currency: str = SSUSD) -> LedgerAccount:
     """What the network earned by processing payments."""
     return LedgerAccount(NETWORK, livemode, "fees:processing", currency, sharded=True)
+
+
+@lru_cache(1024)
+def processor_receivable(livemode: bool, processor: str, currency: str) -> LedgerAccount:
+    """What a processor has captured and not yet paid out; below zero, what it is owed back."""
+    code = f"processor:{processor}:receivable"
+    return LedgerAccount(NETWORK, livemode, code, currency, debit_normal=True, sharded=True)
+
+
+@lru_cache(1024)
+def processor_expense(livemode: bool, processor: str, currency: str) -> LedgerAccount:
+    """What a processor has kept for itself."""
+    code = f"processor:{processor}:expense"
+    return LedgerAccount(NETWORK, livemode, code, currency, debit_normal=True, sharded=True)
+
+
+@lru_cache(1024)
+def bank(livemode: bool, name: str, currency: str) -> LedgerAccount:
+    """Money in the bank that a processor pays into, or from which payouts are made."""
+    code = f"bank:{name}"
+    return LedgerAccount(NETWORK, livemode, code, currency, debit_normal=True, sharded=True)
 
 
 @lru_cache(256)

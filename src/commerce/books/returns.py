@@ -5,14 +5,13 @@ paid already.
 
 | booking | debit → credit |
 |---|---|
-| `refunded:<n>` | `wallet:M:pending` (this payment's unsettled part first), `wallet:M:available` → \
-`processor:P:receivable` |
-| `restored:<n>`: the processor refused | `processor:P:receivable` → `wallet:M:pending`, \
-`wallet:M:available` |
-| `disputed:<n>` | as `refunded:<n>` |
+| `refunded:<n>`, `disputed:<n>` | `wallet:M:pending` → `processor:P:receivable`, what has not
+settled of this payment first; then `wallet:M:available` → `processor:P:receivable` |
+| `restored:<n>`: the processor refused | `processor:P:receivable` → `wallet:M:pending` and
+→ `wallet:M:available` |
+| `reinstated:<n>`: the dispute was won | the same |
 | `covered`: what no wallet had | `payments:losses` → `processor:P:receivable` |
-| `reinstated:<n>`: the dispute was won | as `restored:<n>` |
-| `recovered`: the same | `processor:P:receivable` → `payments:losses` |
+| `recovered`: the dispute was won | `processor:P:receivable` → `payments:losses` |
 """
 
 from __future__ import annotations

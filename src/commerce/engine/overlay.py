@@ -179,20 +179,20 @@ class Overlay:
             raise Miss(index, key, lock=lock)
         return value
 
-    def read_all(self, index: Index, keys: Iterable[Key]) -> list[Row]:
-        """The rows there are of these, unlocked; all that nobody looked for is one `Miss`."""
+    def read_all(self, index: Index, keys: Iterable[Key], *, lock: bool = False) -> list[Row]:
+        """The rows there are of these; all that nobody looked for, or locked, is one `Miss`."""
         found: list[Row] = []
         unseen: list[Key] = []
         for key in keys:
             try:
-                row = self.read(index, key)
+                row = self.read(index, key, lock=lock)
             except Miss as miss:
                 unseen += miss.keys
                 continue
             if row is not None:
                 found.append(row)
         if unseen:
-            raise Miss(index, *unseen, lock=False)
+            raise Miss(index, *unseen, lock=lock)
         return found
 
     def see(self, kind: Kind, owner: tuple[str, bool], ids: Iterable[str]) -> dict[str, Any]:

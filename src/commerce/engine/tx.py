@@ -37,6 +37,8 @@ class Means(NamedTuple):
     """What each new account begins with."""
     followers: Mapping[str, Any] = {}
     """What moves on with an object of a lower area, by the field that names it there."""
+    settlement_days: int = 2
+    """After how many banking days a processor pays, where it does not say so itself."""
 
 
 class Emitted(NamedTuple):
@@ -317,6 +319,11 @@ class Tx(Bookkeeper, Respondent):
         """Put into a new account what every new one has."""
         for fixture in self._means.fixtures:
             fixture(self, account)
+
+    @property
+    def settlement_days(self) -> int:
+        """After how many banking days a processor pays, where it does not say so itself."""
+        return self._means.settlement_days
 
     @property
     def followers(self) -> Mapping[str, Any]:

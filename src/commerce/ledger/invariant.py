@@ -188,6 +188,21 @@ INVARIANTS = (
                        AND (p.status = 'canceled' OR p.captured AND p.amount_captured < p.amount)
                ) b (booking)
                UNION ALL
+               SELECT p.account, p.livemode, p.id, b.booking
+               FROM payment p
+               CROSS JOIN LATERAL (
+                   SELECT 'paid' WHERE p.captured
+                   UNION ALL
+                   SELECT 'paid:' || place
+                   FROM jsonb_array_elements(p.splits) WITH ORDINALITY s (split, place)
+                   WHERE split->>'transaction' <> p.transaction_id
+                   UNION ALL
+                   SELECT 'application_fee' WHERE p.captured AND p.application_fee_amount > 0
+                   UNION ALL
+                   SELECT 'settled' WHERE p.captured AND p.unsettled IS NULL
+               ) b (booking)
+               WHERE p.payment_method_type = 'card'
+               UNION ALL
                SELECT a.account, r.livemode, r.id, 'refunded:' || place
                FROM refund r
                CROSS JOIN LATERAL
@@ -228,7 +243,7 @@ INVARIANTS = (
            FULL JOIN ledger_transaction t
                ON t.account = m.account AND t.livemode = m.livemode
                AND t.source = m.id AND t.booking = m.booking
-           WHERE m.id IS NULL OR t.id IS NULL""",
+           WHERE t.id IS NULL OR m.id IS NULL AND t.booking NOT LIKE 'settled:%'""",
     ),
     Invariant(
         "what is set aside is what scheduled transfers and payments to capture will cost",
@@ -269,11 +284,28 @@ INVARIANTS = (
                FROM refund WHERE status <> 'failed' GROUP BY account, livemode, payment
            ) r ON (r.account, r.livemode, r.payment) = (p.account, p.livemode, p.id)
            LEFT JOIN LATERAL (
-               SELECT sum((each->>'amount_refunded')::numeric * 1000000) AS parts
+               SELECT sum((each->>'amount')::numeric) AS whole,
+                   sum((each->>'amount_refunded')::numeric) AS parts
                FROM jsonb_array_elements(p.splits) each
            ) s ON p.splits IS NOT NULL
            WHERE p.amount_refunded <> coalesce(r.total, 0)
-               OR p.amount_refunded <> s.parts + coalesce(p.application_fee_refunded, 0)""",
+               OR (p.amount_refunded - coalesce(p.application_fee_refunded, 0)) * s.whole
+                   <> s.parts * p.amount""",
+    ),
+    Invariant(
+        "what is pending in wallets is what their payments by card have unsettled",
+        """SELECT livemode, address, currency, held, promised FROM (
+               SELECT livemode, split_part(code, ':', 2) AS address, currency,
+                   sum(balance) AS held
+               FROM ledger_balance WHERE code LIKE 'wallet:%:pending'
+               GROUP BY livemode, address, currency
+           ) b FULL JOIN (
+               SELECT p.livemode, each->>'wallet' AS address, p.currency,
+                   sum((each->>'amount')::bigint) AS promised
+               FROM payment p CROSS JOIN LATERAL jsonb_array_elements(p.unsettled) each
+               WHERE p.unsettled IS NOT NULL GROUP BY p.livemode, address, p.currency
+           ) t USING (livemode, address, currency)
+           WHERE coalesce(held, 0) <> coalesce(promised, 0)""",
     ),
     Invariant(
         "the events of every object are numbered without a gap",

@@ -44,21 +44,32 @@ def begin(tx: Tx, payment: Payment) -> None:
         follower.begin(tx, payment)
 
 
-def advance(
-    tx: Tx, payment: Payment, verb: str, *, account: str, event: str | None = None, **fields: Any
+def advance(  # noqa: PLR0913 - called by keyword
+    tx: Tx,
+    payment: Payment,
+    verb: str,
+    *,
+    account: str,
+    event: str | None = None,
+    told: str | None = None,
+    **fields: Any,
 ) -> Payment:
-    """Move an account's payment along its lifecycle, and what it pays for along with it."""
+    """Move an account's payment along its lifecycle, and what it pays for along with it.
+
+    `told` is what that is told, where it is not the verb.
+    """
     moved = tx.advance(payment, verb, account=account, event=event, **fields)
-    return _followed(tx, moved, verb, account)
+    return followed(tx, moved, told or verb, account)
 
 
 def refund(tx: Tx, payment: Payment, *, account: str, **fields: Any) -> Payment:
     """Count a refund of an account's payment, and tell what it paid for."""
     counted = tx.change(payment, account=account, event="payment.refunded", **fields)
-    return _followed(tx, counted, "refund", account)
+    return followed(tx, counted, "refund", account)
 
 
-def _followed(tx: Tx, payment: Payment, verb: str, account: str) -> Payment:
+def followed(tx: Tx, payment: Payment, verb: str, account: str) -> Payment:
+    """Tell what an account's payment pays for of its latest move."""
     for field, _ in _named(payment):
         tx.followers[field].moved(tx, payment, verb, account=account)
     return payment

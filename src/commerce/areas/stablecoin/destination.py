@@ -129,9 +129,9 @@ _CALENDAR = financial_holidays("FED")
 
 
 @lru_cache(1024)
-def estimated(today: str) -> str:
-    """The banking day after a day, both `YYYY-MM-DD`; holidays by the `holidays` package."""
-    arrival = _CALENDAR.get_nth_working_day(date.fromisoformat(today), BANKING_DAYS_AFTER)
+def estimated(today: str, after: int = BANKING_DAYS_AFTER) -> str:
+    """The banking day so many after a day, both `YYYY-MM-DD`; holidays by `holidays`' tables."""
+    arrival = _CALENDAR.get_nth_working_day(date.fromisoformat(today), after)
     return arrival.isoformat()
 
 

@@ -43,6 +43,10 @@ class Finish(NamedTuple):
     inquiry: type[Call]
     """What is asked to learn what became of the call."""
     needs: Callable[[Needs, Caller, str], None]
+    unheard: str | None = None
+    """The event by which is told that nothing was heard, where it is not `<noun>.updated`."""
+    shown: Callable[[Tx, Any], Any] | None = None
+    """What is answered in place of the object: less of it, or with a secret."""
 
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -52,23 +56,29 @@ def _nothing(_: Needs, __: Caller, ___: str) -> None:
     """A verb that touches no more than its object."""
 
 
-def finish(
+def finish(  # noqa: PLR0913 - a declaration, always called by keyword
     name: str,
     noun: type[Noun],
     *,
     inquiry: type[Call],
     needs: Callable[[Needs, Caller, str], None] = _nothing,
+    unheard: str | None = None,
+    shown: Callable[[Tx, Any], Any] | None = None,
 ) -> Callable[[Verb], Verb]:
     """Declare a verb that finishes: `def settle(tx: Tx, payment: Payment, heard: Charged) -> ...`.
 
     It gets the object, locked, and what was heard: what the other side said, or `Heard.ABSENT`,
     which is that nothing was done and never will be. It returns the object, or `Declined`. The
     noun has an `unknown_since`, which is set where nothing was heard in time, and which this verb
-    takes away. `inquiry` is kept with the job that recovers it: it holds nothing that may not be.
+    takes away; `unheard` is the event that tells of that. `inquiry` is kept with the job that
+    recovers it: it holds nothing that may not be. `shown` makes what is answered of the object,
+    whatever was heard of it but a refusal; it is remembered sealed.
     """
 
     def declare(verb: Verb) -> Verb:
-        verb.__finish__ = Finish(name, noun, verb, inquiry, needs)  # type: ignore[attr-defined]
+        verb.__finish__ = Finish(  # type: ignore[attr-defined]
+            name, noun, verb, inquiry, needs, unheard, shown
+        )
         return verb
 
     return declare
@@ -171,8 +181,10 @@ def _settle(tx: Tx, finish: Finish, unfinished: Unfinished, heard: Any, plan: Pl
     if heard is not Heard.SILENCE:
         thing = finish.run(tx, thing, heard)
     elif thing.unknown_since is None:
-        thing = tx.change(thing, unknown_since=tx.now)
-    given = answer(tx, thing)
+        thing = tx.change(thing, event=finish.unheard, unknown_since=tx.now)
+    if finish.shown is not None and not isinstance(thing, Worded):
+        thing = finish.shown(tx, thing)
+    given = answer(tx, thing, secret=finish.shown is not None)
     assert given.errand is None, "what finishes a call makes no other"
     if not isinstance(thing, Worded):
         given = given._replace(status=unfinished.status)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from commerce.books import chart
-from commerce.ledger.entry import Booking, Posting
+from commerce.kernel.currency import UNIT
+from commerce.kernel.money import Money
 from tests.stage import Party, Stage
 
 PAYOUT = "POST /payouts"
@@ -21,13 +21,17 @@ HELD = BANK | {"account_number": "000000000000"}
 
 
 async def earn(stage: Stage, party: Party, amount: str = "1000.00", currency: str = "usd") -> None:
-    """Have a party receive so much."""
-    from commerce.kernel.money import Money
-    m = Money.parse(amount, currency)
-    def verb(tx, _):
-        tx.post(Booking("seeded", "payment", stage.name(), currency, m.minor, (Posting(
-            chart.bank(party.livemode, "test", currency), chart.available(party.id, party.livemode, party.wallet, currency), m.minor),), None, party.wallet))
-    await stage.app.operate(verb, None, account=party.id, livemode=party.livemode)
+    """Have so much be available to a party that has nothing of a currency: by a card, and a refund.
+
+    The fee comes off what is charged, so more is charged, and what is too much given back.
+    """
+    wanted = Money.parse(amount, currency).minor
+    charged = Money(wanted + wanted // 20 + UNIT[currency], currency)
+    body = {"amount": charged.text, "currency": currency, "payment_method": "pm_card_bypassPending"}
+    made = await stage.done("POST /payments/create", party.key, **body)
+    over = Money.parse(made["net"], currency).minor - wanted
+    back = {"payment": made["id"], "amount": Money(over, currency).text}
+    await stage.done("POST /payments/refund", party.key, **back)
 
 
 def terms(**more: Any) -> dict[str, Any]:

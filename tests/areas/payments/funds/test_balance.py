@@ -149,9 +149,7 @@ async def test_history_is_filtered(
     everything = await history(stage, busy)
     shown = await history(stage, busy, f"&{query}")
     wanted = dict(each.split("=") for each in query.split("&"))
-    expected = [
-        each for each in everything if all(each[name] == wanted[name] for name in wanted)
-    ]
+    expected = [each for each in everything if all(each[name] == wanted[name] for name in wanted)]
     assert shown == expected
     assert {each[member] for each in shown} == {value}
 

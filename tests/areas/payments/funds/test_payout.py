@@ -132,9 +132,7 @@ async def in_state(stage: Stage, party: Party, state: str) -> dict[str, Any]:
     return made
 
 
-@pytest.mark.parametrize(
-    ("state", "verb"), [*itertools.product(STATES, ("complete", "fail"))]
-)
+@pytest.mark.parametrize(("state", "verb"), [*itertools.product(STATES, ("complete", "fail"))])
 async def test_a_verb_moves_a_payout_or_is_refused_and_leaves_nothing(
     stage: Stage, seller: Party, state: str, verb: str
 ) -> None:

@@ -35,7 +35,7 @@ async def platform(stage: Stage) -> Party:
 async def test_however_it_is_given_back_each_gives_exactly_its_part(
     stage: Stage, platform: Party, currency: str, whole: str, seed: int
 ) -> None:
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - the same each time
     one, two = await seller_of(stage, platform), await seller_of(stage, platform)
     for party in (one, two, platform):
         await has(stage, party, "9999" if currency == "jpy" else "100.00", currency)
@@ -56,9 +56,7 @@ async def test_however_it_is_given_back_each_gives_exactly_its_part(
         left -= piece
         if chance.random() < 0.3:
             await pass_days(stage)
-            received = [
-                (before[0] + before[1], 0, 0) for before in received
-            ]
+            received = [(before[0] + before[1], 0, 0) for before in received]
     now = await seen(stage, paid, platform)
     assert now["amount_refunded"] == whole
     given = [each["amount_refunded"] for each in now["splits"]]

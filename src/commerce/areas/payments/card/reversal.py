@@ -7,15 +7,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from commerce.areas.payments import charge, due, move
-from commerce.areas.payments.card.drawing import (
-    Drawn,
-    Part,
-    Rest,
-    draw as draw_from,
-    processor,
-    purse,
-    put_back,
-)
+from commerce.areas.payments.card import drawing
+from commerce.areas.payments.card.drawing import Drawn, Part, Rest, processor, purse
 from commerce.areas.payments.dispute.dispute import Dispute
 from commerce.areas.payments.payment import Payment, ProcessorResponse
 from commerce.areas.payments.refund import Refund
@@ -83,7 +76,7 @@ def _drawn(tx: Tx, payment: Payment, refund: Refund) -> tuple[list[Drawn], Rest]
         Part(tx.address(each.wallet), charge.minor(each.amount, refund.currency))
         for each in refund.sources
     ]
-    return draw_from(tx, payment, parts)
+    return drawing.draw(tx, payment, parts)
 
 
 def call(tx: Tx, payment: Payment, refund: Refund) -> tuple[port.Refund, Find]:
@@ -152,7 +145,7 @@ def _restore(tx: Tx, payment: Payment, refund: Refund) -> None:
     for at, source in enumerate(refund.sources, 1):
         taken = charge.minor(source.amount, refund.currency)
         pending = charge.minor(source.unsettled or "0", refund.currency)
-        again, rest = put_back(payment, source.wallet, pending)
+        again, rest = drawing.put_back(payment, source.wallet, pending)
         payment = msgspec.structs.replace(payment, unsettled=rest)
         address = tx.address(source.wallet)
         booking = returns.given(

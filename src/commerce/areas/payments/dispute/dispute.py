@@ -67,7 +67,7 @@ class Dispute(Noun, tag="dispute", frozen=True, kw_only=True):
     reason: Reason
     """What the cardholder says."""
     status: State
-    """Whether it waits for you (`needs_response`) or for the cardholder's bank, and how it ended."""
+    """Whether it waits for you (`needs_response`) or for the cardholder's bank; how it ended."""
     evidence: Evidence
     """What you have said to it."""
     evidence_due_by: Time

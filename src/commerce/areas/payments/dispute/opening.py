@@ -49,9 +49,7 @@ def open_(tx: Tx, payment: Payment, *, account: str) -> Payment:
         status="needs_response",
         evidence=Evidence(),
         evidence_due_by=tx.now + RESPONSE_DAYS * DAY_SECONDS,
-        withdrawals=[
-            _withdrawn(tx, id_, payment, each, at) for at, each in enumerate(drawn, 1)
-        ],
+        withdrawals=[_withdrawn(tx, id_, payment, each, at) for at, each in enumerate(drawn, 1)],
         covered=lacking,
     )
     if lacking.minor:

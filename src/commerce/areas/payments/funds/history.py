@@ -20,10 +20,10 @@ from commerce.resource.reading import Reading, completed
 from commerce.resource.shelf import Shelf
 from commerce.store.table import Filter, Row
 
-OUTSIDE_OF_WALLETS = ("verified", "completed", "sent", "covered", "recovered")
+OUTSIDE_OF_WALLETS = ("verified", "completed", "settled", "sent", "covered", "recovered")
 """The bookings that name no wallet since none moves: reserves that came in, redemptions and
-payouts that were sent, what the network has lost. All others that name none move money within
-one."""
+payouts that were sent, what came from a processor, what the network has lost. All others that name
+none move money within one."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
