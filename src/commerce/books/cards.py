@@ -55,7 +55,7 @@ def captured(  # noqa: PLR0913 - called by keyword
     )
 
 
-def settled(
+def settled(  # noqa: PLR0913 - called by keyword
     payment: str, *, livemode: bool, currency: str, processor: str, arrived: int, kept: int
 ) -> Booking:
     """The processor has paid: what arrived is in the bank, what it kept is spent."""

@@ -36,9 +36,9 @@ def use(
 ) -> None:
     """Count an amount, without its fees, against the limits of the key that moves it.
 
-    `recipient` is the address that gets it; None is a bank account, which no list of recipients
-    names. `param` and `to` are the parameters that a refusal blames for the amount and for the
-    recipient. Days are UTC. Raises `limit_exceeded`, saying which limit and what is left.
+    `recipient` is the address that gets it; None is a bank account or a card, which no list of
+    recipients names. `param` and `to` are the parameters that a refusal blames for the amount and
+    for the recipient. Days are UTC. Raises `limit_exceeded`, saying which limit and what is left.
 
     Limits are in ssUSD, of which a US dollar is one. What another currency is worth nobody says
     here, so that a key with limits moves none of it.
@@ -71,7 +71,7 @@ def allow(tx: Tx, recipient: str, *, to: str) -> None:
 
 def _require_listed(key: ApiKey, recipient: str | None, to: str) -> None:
     if key.recipients is not None and recipient not in key.recipients:
-        what = "a bank account" if recipient is None else f"'{recipient}'"
+        what = "bank accounts and cards" if recipient is None else f"'{recipient}'"
         message = f"This key may send to its own list of recipients only, which lacks {what}."
         raise ApiError("limit_exceeded", message, param=to)
 

@@ -193,7 +193,9 @@ async def test_a_key_with_limits_counts_dollars_and_sends_nothing_else(
     await refused(stage, PAYOUT, key, other, 402, "limit_exceeded", "do not count EUR")
     friend = await stage.open_account()
     listed = await stage.done("POST /api_keys", seller.key, recipients=[friend.wallet], **body)
-    await refused(stage, PAYOUT, listed["secret"], terms(), 402, "limit_exceeded", "a bank account")
+    await refused(
+        stage, PAYOUT, listed["secret"], terms(), 402, "limit_exceeded", "lacks bank accounts"
+    )
 
 
 async def test_payouts_at_once_send_what_there_is_and_no_more(stage: Stage, seller: Party) -> None:

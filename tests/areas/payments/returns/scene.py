@@ -23,6 +23,11 @@ async def has(stage: Stage, party: Party, amount: str, currency: str = "usd") ->
 async def pass_days(stage: Stage, days: int = 7) -> None:
     """Let days pass, and all that is due then happen."""
     stage.clock.advance(days * DAY)
+    await run_all(stage)
+
+
+async def run_all(stage: Stage) -> None:
+    """Have all jobs run that are due."""
     while await stage.app.worker.turn():
         pass
 
