@@ -25,7 +25,7 @@ from commerce.areas.payments import (
     refund,
     repayment,
 )
-from commerce.areas.payments.card import charging, method, reversal, settling, token
+from commerce.areas.payments.card import charging, later, method, reversal, settling, token
 from commerce.areas.payments.dispute import closing, dispute
 from commerce.areas.payments.funds import balance as funds
 from commerce.areas.payments.funds import history, payout
@@ -133,6 +133,7 @@ MODULES = (
     token,
     method,
     charging,
+    later,
     settling,
     reversal,
     dispute,
