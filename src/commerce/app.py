@@ -26,7 +26,18 @@ from commerce.areas.payments import (
     refund,
     repayment,
 )
-from commerce.areas.payments.card import charging, later, method, sample, settling, token
+from commerce.areas.payments.card import (
+    charging,
+    later,
+    method,
+    reversal,
+    sample,
+    settling,
+    token,
+)
+from commerce.areas.payments.dispute import closing, dispute
+from commerce.areas.payments.funds import balance as funds
+from commerce.areas.payments.funds import history, payout
 from commerce.areas.stablecoin import (
     balance,
     batch,
@@ -122,18 +133,8 @@ MODULES = (
     block,
     proof,
     violation,
-    payment,
-    creation,
-    payer,
-    escrow,
-    refund,
-    repayment,
-    token,
-    method,
-    sample,
-    charging,
-    later,
-    settling,
+    *(payment, creation, payer, escrow, refund, repayment, token, method, charging, later),
+    *(settling, sample, reversal, dispute, closing, funds, history, payout),
     *orders.MODULES,
 )
 TABLES = (

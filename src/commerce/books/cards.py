@@ -1,12 +1,11 @@
 """How payments by card are booked: captured by a processor, and settled days later.
 
-Each wallet that is paid has a transaction of its own. What is captured is pending there, since the
+Each wallet that is paid has transactions of its own. What is captured is pending there, since the
 processor has it still, and is available once it is settled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from commerce.books import chart
@@ -57,24 +56,23 @@ def captured(  # noqa: PLR0913 - called by keyword
 
 
 def settled(  # noqa: PLR0913 - called by keyword
-    payment: str,
-    *,
-    livemode: bool,
-    currency: str,
-    processor: str,
-    arrived: int,
-    kept: int,
-    releases: Sequence[Release],
+    payment: str, *, livemode: bool, currency: str, processor: str, arrived: int, kept: int
 ) -> Booking:
-    """The processor has paid: what arrived is in the bank, what it kept is spent.
-
-    Whoever is owed it may spend it from now on.
-    """
+    """The processor has paid: what arrived is in the bank, what it kept is spent."""
     owed = chart.processor_receivable(livemode, processor, currency)
     bank = chart.bank(livemode, processor, currency)
     expense = chart.processor_expense(livemode, processor, currency)
     parts = ((bank, arrived), (expense, kept))
     postings = [Posting(account, owed, part) for account, part in parts if part]
-    postings += [Posting(pending, free, amount) for pending, free, amount in releases if amount]
     amount = arrived + kept
     return Booking("settled", "settlement", payment, currency, amount, tuple(postings))
+
+
+def released(payment: str, name: str, release: Release) -> Booking:
+    """A wallet may spend from now on what it was owed of a payment that has settled.
+
+    It is booked under whoever's wallet it is, so that they read of it.
+    """
+    pending, free, amount = release
+    posting = Posting(pending, free, amount)
+    return Booking(name, "settlement", payment, pending.currency, amount, (posting,))

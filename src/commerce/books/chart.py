@@ -42,6 +42,12 @@ def redemptions_payable(livemode: bool) -> LedgerAccount:
     return LedgerAccount(NETWORK, livemode, "redemptions:payable", SSUSD, guarded=True)
 
 
+@lru_cache(256)
+def payouts_payable(livemode: bool, currency: str) -> LedgerAccount:
+    """What was withdrawn to bank accounts and not yet sent."""
+    return LedgerAccount(NETWORK, livemode, "payouts:payable", currency, guarded=True)
+
+
 @lru_cache(8)
 def fees_network(livemode: bool, currency: str = SSUSD) -> LedgerAccount:
     """What the network earned by transfer fees."""
@@ -99,4 +105,11 @@ def processor_expense(livemode: bool, processor: str, currency: str) -> LedgerAc
 def bank(livemode: bool, name: str, currency: str) -> LedgerAccount:
     """Money in the bank that a processor pays into, or from which payouts are made."""
     code = f"bank:{name}"
+    return LedgerAccount(NETWORK, livemode, code, currency, debit_normal=True, sharded=True)
+
+
+@lru_cache(256)
+def payments_losses(livemode: bool, currency: str) -> LedgerAccount:
+    """What the network lost since a cardholder took back more than whoever was paid had."""
+    code = "payments:losses"
     return LedgerAccount(NETWORK, livemode, code, currency, debit_normal=True, sharded=True)

@@ -351,11 +351,9 @@ class Tx(Bookkeeper, Respondent):
             self._overlay.put(table.key, key, row)
         return found
 
-    def rewrite(self, table: Table, row: Row, *, new: bool = False) -> None:
-        """Write a row over the one under its key, or one so `new` that nobody can have looked."""
-        key = table.key.of(row)
-        if not new:
-            self._overlay.read(table.key, key, lock=True)
+    def rewrite(self, table: Table, row: Row) -> None:
+        """Write a row over the one under its key, which is locked."""
+        self._overlay.read(table.key, key := table.key.of(row), lock=True)
         self._overlay.put(table.key, key, row)
 
     # Jobs

@@ -158,6 +158,11 @@ INVARIANTS = (
                SELECT account, livemode, id, 'verified' FROM stablecoin_reserve_deposit
                WHERE status = 'verified'
                UNION ALL
+               SELECT account, livemode, id, 'withdrawn' FROM payout
+               UNION ALL
+               SELECT account, livemode, id, CASE status WHEN 'paid' THEN 'sent' ELSE status END
+               FROM payout WHERE status <> 'pending'
+               UNION ALL
                SELECT account, livemode, id, 'adjusted:' || number
                FROM product CROSS JOIN LATERAL generate_series(1, adjustments) number
                UNION ALL
@@ -215,6 +220,33 @@ INVARIANTS = (
                    jsonb_array_elements(r.sources) WITH ORDINALITY s (source, place)
                JOIN address a ON a.livemode = r.livemode AND a.address = source->>'wallet'
                WHERE r.status = 'succeeded' AND source->>'wallet' <> r.recipient
+               UNION ALL
+               SELECT a.account, r.livemode, r.id, verb || ':' || place
+               FROM refund r
+               CROSS JOIN LATERAL
+                   jsonb_array_elements(r.sources) WITH ORDINALITY s (source, place)
+               JOIN address a ON a.livemode = r.livemode AND a.address = source->>'wallet'
+               CROSS JOIN LATERAL (
+                   SELECT 'refunded' UNION ALL SELECT 'restored' WHERE r.status = 'failed'
+               ) b (verb)
+               WHERE r.recipient IS NULL AND source->>'transaction' IS NOT NULL
+               UNION ALL
+               SELECT a.account, d.livemode, d.id, verb || ':' || place
+               FROM dispute d
+               CROSS JOIN LATERAL
+                   jsonb_array_elements(d.withdrawals) WITH ORDINALITY w (withdrawal, place)
+               JOIN address a ON a.livemode = d.livemode AND a.address = withdrawal->>'wallet'
+               CROSS JOIN LATERAL (
+                   SELECT 'disputed' UNION ALL SELECT 'reinstated' WHERE d.status = 'won'
+               ) b (verb)
+               WHERE withdrawal->>'transaction' IS NOT NULL
+               UNION ALL
+               SELECT account, livemode, id, verb
+               FROM dispute d
+               CROSS JOIN LATERAL (
+                   SELECT 'covered' UNION ALL SELECT 'recovered' WHERE d.status = 'won'
+               ) b (verb)
+               WHERE d.covered > 0
            )
            SELECT coalesce(m.livemode, t.livemode) AS livemode,
                coalesce(m.id, t.source) AS source, coalesce(m.booking, t.booking) AS booking
@@ -222,7 +254,7 @@ INVARIANTS = (
            FULL JOIN ledger_transaction t
                ON t.account = m.account AND t.livemode = m.livemode
                AND t.source = m.id AND t.booking = m.booking
-           WHERE m.id IS NULL OR t.id IS NULL""",
+           WHERE t.id IS NULL OR m.id IS NULL AND t.booking NOT LIKE 'settled:%'""",
     ),
     Invariant(
         "what is set aside is what scheduled transfers and payments to capture will cost",
@@ -244,12 +276,23 @@ INVARIANTS = (
            WHERE coalesce(held, 0) <> coalesce(promised, 0)""",
     ),
     Invariant(
+        "what is owed to bank accounts is what payouts have not sent",
+        """SELECT livemode, currency, owed, promised FROM (
+               SELECT livemode, currency, sum(balance) AS owed FROM ledger_balance
+               WHERE code = 'payouts:payable' GROUP BY livemode, currency
+           ) b FULL JOIN (
+               SELECT livemode, currency, sum(amount) AS promised FROM payout
+               WHERE status = 'pending' GROUP BY livemode, currency
+           ) p USING (livemode, currency)
+           WHERE coalesce(owed, 0) <> coalesce(promised, 0)""",
+    ),
+    Invariant(
         "what a payment says was given back is what its refunds and its parties say",
         """SELECT p.account, p.livemode, p.id, p.amount_refunded, r.total, s.parts
            FROM payment p
            LEFT JOIN (
                SELECT account, livemode, payment, sum(amount) AS total
-               FROM refund GROUP BY account, livemode, payment
+               FROM refund WHERE status <> 'failed' GROUP BY account, livemode, payment
            ) r ON (r.account, r.livemode, r.payment) = (p.account, p.livemode, p.id)
            LEFT JOIN LATERAL (
                SELECT sum((each->>'amount')::numeric) AS whole,
@@ -312,11 +355,16 @@ INVARIANTS = (
            FROM sales_order o
            LEFT JOIN (
                SELECT account, livemode, order_id, sum(amount_captured) AS captured,
-                   sum(amount_refunded) AS given
-               FROM payment WHERE order_id IS NOT NULL GROUP BY account, livemode, order_id
+                   sum(amount_refunded) AS given, sum(asked) AS asked
+               FROM payment LEFT JOIN (
+                   SELECT account, livemode, payment AS id, sum(amount) AS asked
+                   FROM refund WHERE status = 'pending' GROUP BY account, livemode, payment
+               ) waiting USING (account, livemode, id)
+               WHERE order_id IS NOT NULL GROUP BY account, livemode, order_id
            ) p ON (p.account, p.livemode, p.order_id) = (o.account, o.livemode, o.id)
            WHERE o.payment_status <> 'escrowed' AND o.amount_paid - o.amount_refunded
-               <> coalesce(p.captured, 0) - coalesce(p.given, 0)""",
+               NOT BETWEEN coalesce(p.captured, 0) - coalesce(p.given, 0)
+                   AND coalesce(p.captured, 0) - coalesce(p.given, 0) + coalesce(p.asked, 0)""",
     ),
     Invariant(
         "the events of every object are numbered without a gap",

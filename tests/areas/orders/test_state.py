@@ -27,7 +27,7 @@ async def shop(stage: Stage) -> Party:
     return await shop_of(stage, "10000.00")
 
 
-async def ask(stage: Stage, shop: Party, id_: str, verb: str) -> tuple[str, dict[str, Any]]:
+def asking(id_: str, verb: str) -> tuple[str, dict[str, Any]]:
     """The route of a verb on an order, and its body."""
     if verb in BY_PATCH:
         return f"PATCH /orders/{id_}", {"status": BY_PATCH[verb]}
@@ -62,7 +62,7 @@ async def test_a_verb_moves_an_order_as_its_table_says_or_is_refused_and_leaves_
     made = await in_state(stage, shop, state)
     assert made["status"] == state
     assert (verb in made["allowed_transitions"]) is (verb in LIFECYCLE.allowed(state))
-    route, body = await ask(stage, shop, made["id"], verb)
+    route, body = asking(made["id"], verb)
     if verb not in LIFECYCLE.allowed(state):
         if verb == "confirm" and state == "confirmed":
             assert (await stage.done(route, shop.key, **body))["version"] == made["version"]

@@ -18,6 +18,7 @@ from commerce.areas.orders import (
     order,
     pay,
     returning,
+    sample,
 )
 
 DRAFT: Final = draft.DRAFT
@@ -35,5 +36,6 @@ MODULES: Final = (
     returning,
     completion,
     expiry,
+    sample,
 )
 """The modules of this area that declare something."""

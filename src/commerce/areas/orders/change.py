@@ -24,6 +24,7 @@ from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.resource.example import Example
 from commerce.resource.operation import Params, operation
+from commerce.resource.outside.pending import Pending
 from commerce.resource.parameter import Id, Metadata, Price, changed
 
 UNPAID = ("pending", "confirmed")
@@ -101,7 +102,7 @@ async def example(example: Example) -> dict[str, object]:
     weight=_weight,
     example=example,
 )
-def update(tx: Tx, params: UpdateOrder) -> Order:
+def update(tx: Tx, params: UpdateOrder) -> Order | Pending:
     """Change an order, and move it where a person does: confirm, hold, release, cancel.
 
     With `If-Match: <version>`, or `version` in the body, it is changed only if it still is as you
@@ -203,7 +204,7 @@ def _reserve_anew(tx: Tx, order: Order, entries: list[Entry]) -> list[str]:
     return counted
 
 
-def _moved(tx: Tx, order: Order, params: UpdateOrder) -> Order:
+def _moved(tx: Tx, order: Order, params: UpdateOrder) -> Order | Pending:
     """Move an order to the state that a request names. Raises `state_invalid`."""
     status = params.status
     if status is UNSET or status == order.status:

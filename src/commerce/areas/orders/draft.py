@@ -75,7 +75,7 @@ def keep(tx: Tx, order: Order, customer: CustomerGiven | None) -> Draft:
         None if customer is None else msgspec.json.encode(customer).decode(),
         tx.now,
     )
-    tx.rewrite(DRAFT, draft, new=True)
+    tx.claim(DRAFT, draft, fresh=True)
     return draft
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from commerce.areas.orders import order as orders
 from commerce.areas.orders.draft import Draft
 from commerce.areas.orders.order import SHOWN_MAX, TABLE, Order
 from commerce.areas.payments.payment import Payment
+from commerce.areas.payments.refund import Refund
 from commerce.books.stock import Cause
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Tx
@@ -132,8 +134,17 @@ def _waits(tx: Tx, order: Order, payment: Payment, account: str) -> None:
     orders.change(tx, order, account=account, **fields)
 
 
-def _with(ids: list[Any], id_: str) -> list[Any]:
-    return ids if id_ in ids else [*ids, id_][-SHOWN_MAX:]
+def _with(ids: Sequence[str], *more: str) -> list[Any]:
+    return list(dict.fromkeys((*ids, *more)))[-SHOWN_MAX:]
+
+
+def _given(tx: Tx, payment: Payment) -> int:
+    """How much of a payment was given back; to a card, what its processor has agreed to."""
+    given = payment.amount_refunded.minor
+    if payment.payment_method.type == "card":
+        refunds = tx.see(Refund.__noun__, payment.refunds).values()
+        given -= sum(each.amount.minor for each in refunds if each.status == "pending")
+    return given
 
 
 def _taken(tx: Tx, order: Order, payment: Payment, account: str) -> None:
@@ -190,14 +201,14 @@ def _paid(tx: Tx, order: Order, account: str, fields: dict[str, Any]) -> None:
 
 def _given_back(tx: Tx, order: Order, payment: Payment) -> None:
     """Some of its money was given back, or is to be."""
-    before = order.given_back.get(payment.id, 0)
-    more = Money(payment.amount_refunded.minor - before, order.currency)
+    given = _given(tx, payment)
+    more = Money(given - order.given_back.get(payment.id, 0), order.currency)
     back = order.amount_refunded + more
     whole = back >= order.amount_paid
     fields: dict[str, Any] = {
         "amount_refunded": back,
-        "given_back": {**order.given_back, payment.id: payment.amount_refunded.minor},
-        "refunds": _with(order.refunds, payment.refunds[-1]),
+        "given_back": {**order.given_back, payment.id: given},
+        "refunds": _with(order.refunds, *payment.refunds),
         "payment_status": "refunded" if whole else "partially_refunded",
     }
     refund(tx, order, whole=whole, **fields)

@@ -21,6 +21,7 @@ from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.resource.example import Example
 from commerce.resource.operation import operation
+from commerce.resource.outside.pending import Pending
 
 RETURNS_MAX = 100
 """In how many parts an order may come back."""
@@ -63,7 +64,7 @@ async def example(example: Example) -> dict[str, object]:
     weight=_weight,
     example=example,
 )
-def return_(tx: Tx, params: ReturnOrder) -> Order:
+def return_(tx: Tx, params: ReturnOrder) -> Order | Pending:
     """Take pieces of an order back, all that have left by default.
 
     With `refund` what they cost is given back: a line's pieces come to what the line came to,
@@ -117,7 +118,7 @@ def _worth(order: Order, pieces: dict[str, int]) -> Money:
     return Money(min(worth, left.minor), order.currency)
 
 
-def _refunded(tx: Tx, order: Order, worth: Money) -> Order:
+def _refunded(tx: Tx, order: Order, worth: Money) -> Order | Pending:
     """Give back what pieces cost: of what is in escrow, by paying out less when it is completed."""
     if order.payment_status != "escrowed" or order.amount_refunded + worth >= order.amount_paid:
         return ending.give_back(tx, order, worth)

@@ -258,4 +258,7 @@ def _post(tx: Tx, booking: Booking, source: Side) -> TransactionSummary:
 
 def split_of(recipient: Address, amount: Money, type_: str | None) -> Split:
     """A recipient's part, before anything was captured."""
-    return Split(recipient=recipient.address, amount=amount.text, type=type_)
+    nothing = Money(0, amount.currency).text
+    return Split(
+        recipient=recipient.address, amount=amount.text, type=type_, amount_refunded=nothing
+    )

@@ -59,16 +59,17 @@ def advance(  # noqa: PLR0913 - called by keyword
     `told` is what that is told, where it is not the verb.
     """
     moved = tx.advance(payment, verb, account=account, event=event, **fields)
-    return _followed(tx, moved, told or verb, account)
+    return followed(tx, moved, told or verb, account)
 
 
 def refund(tx: Tx, payment: Payment, *, account: str, **fields: Any) -> Payment:
     """Count a refund of an account's payment, and tell what it paid for."""
     counted = tx.change(payment, account=account, event="payment.refunded", **fields)
-    return _followed(tx, counted, "refund", account)
+    return followed(tx, counted, "refund", account)
 
 
-def _followed(tx: Tx, payment: Payment, verb: str, account: str) -> Payment:
+def followed(tx: Tx, payment: Payment, verb: str, account: str) -> Payment:
+    """Tell what an account's payment pays for of its latest move."""
     for field, _ in _named(payment):
         tx.followers[field].moved(tx, payment, verb, account=account)
     return payment

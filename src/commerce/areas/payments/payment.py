@@ -116,7 +116,7 @@ class Payment(Noun, tag="payment", frozen=True, kw_only=True):
 
     listed_at: ClassVar = "payments/list"
     emits: ClassVar = (
-        *("payment.created", "payment.captured", "payment.refunded"),
+        *("payment.created", "payment.updated", "payment.captured", "payment.refunded"),
         "payment.settled",
     )
     complete: ClassVar = with_heights
@@ -183,6 +183,8 @@ class Payment(Noun, tag="payment", frozen=True, kw_only=True):
     """The ledger transaction that paid the recipient, or the first of several by amount."""
     refunds: Annotated[list[str], refers("refund")] = []
     """The latest refunds, up to a hundred, newest last."""
+    dispute: Annotated[str | None, refers("dispute")] = None
+    """The dispute, where a cardholder takes it back."""
     description: str | None = None
     """Your words for it, which the payer reads too."""
     statement_descriptor: str | None = None

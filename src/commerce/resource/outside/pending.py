@@ -157,6 +157,17 @@ class Pending(Worded):
         return Answer(RUNNING, b"", thing.id, errand=errand)
 
 
+def ask_later(tx: Tx, thing: Noun, inquiry: Call, finish: Callable[..., Any]) -> None:
+    """Have a job ask, where nobody waits for the answer, and finish the object by what is heard.
+
+    The other side does what it is asked about, if it has not done it before.
+    """
+    declared: Finish = finish.__finish__  # type: ignore[attr-defined]
+    asked = msgspec.Raw(msgspec.json.encode(inquiry))
+    params = msgspec.json.encode(Unfinished(id=thing.id, status=200, inquiry=asked))
+    tx.defer(declared.name, inquiry.key, params, at=tx.now)
+
+
 def _command(finish: Finish, job: Key, unfinished: Unfinished, heard: Any, plan: Plan) -> Command:
     """The second commit, made by the process that made the first."""
     account, livemode = job[:2]

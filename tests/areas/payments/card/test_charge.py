@@ -116,14 +116,16 @@ async def test_money_is_available_two_banking_days_later_and_the_fee_is_spent(
     assert await balances(stage, merchant.wallet) == {"pending": 9_680}
     await recover(stage, wait)
     assert await balances(stage, merchant.wallet) == {"pending": 0, "available": 9_680}
-    query = "SELECT id FROM ledger_transaction WHERE source = $1 AND booking = 'settled'"
-    (settled,) = await stage.rows(query, made["id"])
+    query = "SELECT id FROM ledger_transaction WHERE source = $1 AND booking LIKE 'settled%'"
+    settled, released = await stage.rows(f"{query} ORDER BY booking", made["id"])
     assert await stage.entries(settled["id"]) == {
-        (merchant.id, f"wallet:{merchant.wallet}:pending"): 9_680,
-        (merchant.id, f"wallet:{merchant.wallet}:available"): -9_680,
         ("network", "bank:test"): 9_680,
         ("network", "processor:test:expense"): 320,
         ("network", "processor:test:receivable"): -10_000,
+    }
+    assert await stage.entries(released["id"]) == {
+        (merchant.id, f"wallet:{merchant.wallet}:pending"): 9_680,
+        (merchant.id, f"wallet:{merchant.wallet}:available"): -9_680,
     }
     assert await kinds(stage, merchant, made) == [
         "payment.created",
@@ -163,6 +165,7 @@ async def test_each_test_card_does_what_the_table_says(
         "settles": {"pending": 0, "available": 9_680},
         "authenticates": {},
         "times_out": {},
+        "disputed": {"pending": 0},
     }.get(card.behaviour, {"pending": 9_680})
     assert await balances(stage, merchant.wallet) == expected
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from commerce.areas.payments import move
 from commerce.areas.payments.card import outcome
 from commerce.areas.payments.card.charging import UNHEARD
 from commerce.areas.payments.payment import Payment, PublicPayment, public
@@ -20,7 +21,7 @@ def confirm(tx: Tx, payment: Payment) -> Pending:
     With a public key no more is answered than a payer may see.
     """
     # What it waits for stays with it, in case that nobody has authenticated.
-    kept = tx.advance(payment, "confirm")
+    kept = move.advance(tx, payment, "confirm", account=tx.caller.account)
     assert kept.source is not None
     asking = _asking(tx, kept, kept.amount)
     call = Confirm(source=kept.source, capture=kept.capture, **asking)

@@ -8,6 +8,7 @@ import msgspec
 
 from commerce.areas.payments import move
 from commerce.areas.payments.card import details, taking
+from commerce.areas.payments.dispute import opening
 from commerce.areas.payments.payment import NextAction, Payment, ProcessorResponse
 from commerce.engine.outside.call import Heard
 from commerce.engine.tx import Tx
@@ -50,7 +51,8 @@ def conclude(
         return move.advance(tx, payment, "release", account=account, told="cancel", **fields)
     fields |= taking.take(tx, payment, heard, account=account)
     if payment.capture:
-        return move.advance(tx, payment, "succeed", account=account, **fields)
+        taken = move.advance(tx, payment, "succeed", account=account, **fields)
+        return opening.open_(tx, taken, account=account) if heard.disputed else taken
     taken = move.advance(
         *(tx, payment, "succeed"),
         account=account,
@@ -58,7 +60,8 @@ def conclude(
         event="payment.captured",
         **fields,
     )
-    return tx.change(taken, event="payment.succeeded")
+    taken = tx.change(taken, event="payment.succeeded")
+    return opening.open_(tx, taken, account=account) if heard.disputed else taken
 
 
 def _refused(tx: Tx, payment: Payment, refusal: Why, verb: str, fields: dict[str, Any]) -> Declined:
@@ -77,8 +80,7 @@ def _refused(tx: Tx, payment: Payment, refusal: Why, verb: str, fields: dict[str
             **fields,
         )
     else:
-        # What it pays for never heard that it was asked for.
-        after = tx.advance(payment, verb, **fields)
+        after = move.advance(tx, payment, verb, account=account, **fields)
     return Declined(after, code, message, payment=after.id, **refusal.details)
 
 

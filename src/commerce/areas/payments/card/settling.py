@@ -95,10 +95,6 @@ def _post(  # noqa: PLR0913, PLR0917 - what is settled
     unsettled: Sequence[Unsettled],
 ) -> None:
     currency = payment.currency
-    releases = [
-        Release(wallet.pending(to, currency), wallet.available(to, currency), amount)
-        for to, amount in ((tx.address(each.wallet), each.amount) for each in unsettled)
-    ]
     if arrived + kept:
         booking = cards.settled(
             payment.id,
@@ -107,6 +103,11 @@ def _post(  # noqa: PLR0913, PLR0917 - what is settled
             processor=processor,
             arrived=arrived,
             kept=kept,
-            releases=releases,
         )
         tx.post(booking)
+    for at, each in enumerate(unsettled, 1):
+        if each.amount:
+            to = tx.address(each.wallet)
+            pending, free = wallet.pending(to, currency), wallet.available(to, currency)
+            release = Release(pending, free, each.amount)
+            tx.post(cards.released(payment.id, f"settled:{at}", release), account=to.account)
