@@ -9,7 +9,6 @@ from commerce.areas.orders import (
     completion,
     creation,
     dispatch,
-    draft,
     ending,
     expiry,
     follower,
@@ -18,8 +17,8 @@ from commerce.areas.orders import (
     order,
     pay,
     returning,
-    sample,
 )
+from commerce.areas.orders.content import draft, sample
 
 DRAFT: Final = draft.DRAFT
 """The table of orders that cards are being asked to pay."""

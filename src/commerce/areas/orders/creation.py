@@ -12,10 +12,10 @@ from commerce.areas.customers import customer as customers
 from commerce.areas.customers.address import Address
 from commerce.areas.customers.customer import Customer
 from commerce.areas.identity import permission
-from commerce.areas.orders import draft as drafts
 from commerce.areas.orders import expiry, pay
 from commerce.areas.orders import order as orders
 from commerce.areas.orders.content import basket, terms
+from commerce.areas.orders.content import draft as drafts
 from commerce.areas.orders.content.basket import Items
 from commerce.areas.orders.content.terms import (
     CustomerGiven,

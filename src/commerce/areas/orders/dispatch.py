@@ -30,6 +30,8 @@ COMPLETION_SECONDS: Final = 3 * DAY_SECONDS
 PARCELS_MAX: Final = 100
 """In how many parts an order may be fulfilled."""
 ROWS_A_PARCEL = 12
+CARRIED: Final = ("carrier", "tracking_number", "tracking_url")
+"""What a parcel says of who carries it."""
 
 Url = Annotated[
     str,
@@ -254,12 +256,11 @@ def _when(tx: Tx, params: ShipOrder) -> int:
 
 
 def _ship_parcels(tx: Tx, order: Order, params: ShipOrder) -> None:
-    """Ship what was packed before: what is not known of a parcel yet is what this request says."""
+    """Ship what was packed before: by whom this request says, where its parcel says nothing."""
     for id_ in order.fulfillments:
         parcel = tx.lock(Fulfillment, id_)
         if parcel.status == "fulfilled":
-            told = {
-                name: getattr(parcel, name) or getattr(params, name)
-                for name in ("carrier", "tracking_number", "tracking_url")
-            }
-            tx.advance(parcel, "ship", shipped_at=_when(tx, params), **told)
+            told: dict[str, Any] = {"shipped_at": _when(tx, params)}
+            if parcel.carrier is None and parcel.tracking_number is None:
+                told |= {name: getattr(params, name) for name in CARRIED}
+            tx.advance(parcel, "ship", **told)

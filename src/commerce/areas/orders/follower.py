@@ -9,10 +9,10 @@ import msgspec
 
 from commerce.areas.catalog import stock
 from commerce.areas.customers import customer as customers
-from commerce.areas.orders import draft as drafts
 from commerce.areas.orders import expiry
 from commerce.areas.orders import order as orders
-from commerce.areas.orders.draft import Draft
+from commerce.areas.orders.content import draft as drafts
+from commerce.areas.orders.content.draft import Draft
 from commerce.areas.orders.order import SHOWN_MAX, TABLE, Order
 from commerce.areas.payments.payment import Payment
 from commerce.areas.payments.refund import Refund

@@ -158,7 +158,7 @@ class Payment(Noun, tag="payment", frozen=True, kw_only=True):
     """What it waits for; null where it waits for nobody but you."""
     customer: Ref[Customer] | None = None
     """The customer it is from."""
-    order_id: str | None = msgspec.field(default=None, name="order")
+    order_id: Annotated[str | None, refers("order")] = msgspec.field(default=None, name="order")
     """The order that it pays, which moves on with it."""
     invoice: str | None = None
     """The invoice that it pays."""

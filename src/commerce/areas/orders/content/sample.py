@@ -30,7 +30,7 @@ def plant(tx: Tx, account: Account) -> None:
         id=FIXTURE,
         livemode=False,
         created=tx.now,
-        number="1001",
+        number="ORD-TEST-789",
         status="pending",
         customer=Ref[customers.Customer](customers.FIXTURE),
         currency=price.currency,
