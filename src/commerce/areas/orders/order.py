@@ -206,7 +206,8 @@ class Order(Noun, tag="order", frozen=True, kw_only=True):
     amount_due: Money
     """How much is still to be paid."""
     amount_refunded: Money
-    """How much of what was paid was given back, or is to be."""
+    """How much of what was paid was given back, or is to be; to a card, once its processor has
+    agreed."""
     escrow: bool = False
     """Whether a payment in ssUSD is held until the order is completed."""
     payments: list[Ref[Payment]] = []

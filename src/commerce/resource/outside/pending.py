@@ -206,7 +206,7 @@ def _settle(tx: Tx, finish: Finish, unfinished: Unfinished, heard: Any, plan: Pl
             # It differs from its event now, so it is kept by itself.
             given = given._replace(body=expanded_in(tx, plan, given.body), event=None)
     if unfinished.idempotency_key is not None:
-        tx.answer_later(unfinished.idempotency_key, given)
+        tx.answer_later(unfinished.idempotency_key, given, begun=unfinished.id)
     return given
 
 

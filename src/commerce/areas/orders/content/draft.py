@@ -75,7 +75,7 @@ def keep(tx: Tx, order: Order, customer: CustomerGiven | None) -> Draft:
         None if customer is None else msgspec.json.encode(customer).decode(),
         tx.now,
     )
-    tx.claim(DRAFT, draft, fresh=True)
+    tx.claim(DRAFT, tuple(draft), fresh=True)
     return draft
 
 
@@ -90,12 +90,12 @@ def find(tx: Tx, id_: str, *, account: str) -> Draft | None:
 
 def pay_by(tx: Tx, draft: Draft, payment: str) -> None:
     """Say which payment a draft waits for."""
-    tx.rewrite(DRAFT, draft._replace(payment=payment))
+    tx.rewrite(DRAFT, tuple(draft._replace(payment=payment)))
 
 
 def close(tx: Tx, draft: Draft) -> CustomerGiven | None:
     """Have nothing left of a draft; gives who is to be made with it."""
-    tx.rewrite(DRAFT, draft._replace(content=None, customer=None))
+    tx.rewrite(DRAFT, tuple(draft._replace(content=None, customer=None)))
     if draft.customer is None:
         return None
     return msgspec.json.decode(draft.customer, type=CustomerGiven)
