@@ -25,7 +25,15 @@ from commerce.areas.payments import (
     refund,
     repayment,
 )
-from commerce.areas.payments.card import charging, later, method, reversal, settling, token
+from commerce.areas.payments.card import (
+    charging,
+    later,
+    method,
+    reversal,
+    sample,
+    settling,
+    token,
+)
 from commerce.areas.payments.dispute import closing, dispute
 from commerce.areas.payments.funds import balance as funds
 from commerce.areas.payments.funds import history, payout
@@ -132,6 +140,7 @@ MODULES = (
     repayment,
     token,
     method,
+    sample,
     charging,
     later,
     settling,

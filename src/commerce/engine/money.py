@@ -96,9 +96,10 @@ class Bookkeeper:
 
         It is listed under the account of its source, the caller's unless another is given.
         """
-        caller = self.caller
-        owner = account or caller.account
-        made = self._ids("txn", livemode=caller.livemode)
+        owner = account or self.caller.account
+        # A new account is given test money by whoever opens it, in whatever mode.
+        livemode = booking.postings[0].debit.livemode
+        made = self._ids("txn", livemode=livemode)
         mark = self._enter(made, net(booking))
         postings = postings_json(booking)
         tx_hash = transaction_hash(canonical(owner, made, self.now, booking, postings))
@@ -106,7 +107,7 @@ class Bookkeeper:
             TRANSACTION,
             (
                 owner,
-                caller.livemode,
+                livemode,
                 made,
                 1,
                 self.now,

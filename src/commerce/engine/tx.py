@@ -340,10 +340,13 @@ class Tx(Bookkeeper, Respondent):
         head = (account, livemode, made, 1, self.now, "{}", event, object_id, 1)
         self._overlay.append(EVENT, (*head, body.decode(), None, None, None))
 
-    def claim(self, table: Table, row: Row) -> Row | None:
-        """Write a row, unless there is one under its key already: that one is given, and stays."""
+    def claim(self, table: Table, row: Row, *, fresh: bool = False) -> Row | None:
+        """Write a row, unless there is one under its key already: that one is given, and stays.
+
+        Nobody looks where the key is `fresh`, as that of something of a new account is.
+        """
         key = table.key.of(row)
-        found: Row | None = self._overlay.read(table.key, key)
+        found: Row | None = None if fresh else self._overlay.read(table.key, key)
         if found is None:
             self._overlay.put(table.key, key, row)
         return found

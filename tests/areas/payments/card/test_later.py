@@ -171,8 +171,8 @@ async def test_what_is_set_aside_is_taken_and_the_rest_released(
 
 
 async def test_what_is_canceled_costs_nothing(stage: Stage, merchant: Party) -> None:
-    for method, more in ((VISA, {"capture": False}), (SHOWS_UP, {})):
-        made = await charge(stage, merchant, method, **more)
+    for method, capture in ((VISA, False), (SHOWS_UP, True)):
+        made = await charge(stage, merchant, method, capture=capture)
         done = await do(stage, merchant, made, "cancel")
         assert (done["status"], done["next_action"]) == ("canceled", None)
         assert (await kinds(stage, merchant, made))[-2:] == [
