@@ -14,6 +14,7 @@ from tests.areas.payments.returns.scene import (
     REFUND,
     booked,
     has,
+    merchant_of,
     parts,
     pass_days,
     refuse,
@@ -25,7 +26,7 @@ from tests.stage import Party, Stage
 
 @pytest.fixture
 async def platform(stage: Stage) -> Party:
-    return await stage.open_account()
+    return await merchant_of(stage)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -121,7 +122,7 @@ async def test_one_party_that_is_short_keeps_all_of_a_refund_waiting(
 async def test_what_went_to_a_stranger_is_given_back_by_whoever_took_the_payment(
     stage: Stage, platform: Party
 ) -> None:
-    stranger = await stage.open_account()
+    stranger = await merchant_of(stage)
     paid = await charge(stage, platform, recipient=stranger.wallet)
     await has(stage, platform, "30.00")
     made = await stage.done(REFUND, platform.key, payment=paid["id"], amount="25.00")

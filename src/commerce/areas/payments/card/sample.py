@@ -73,9 +73,10 @@ def plant(tx: Tx, account: Account) -> None:
         processor=processor,
         arrived=net.minor,
         kept=FEE.minor,
-        releases=[Release(pending, available, net.minor)],
     )
     tx.post(settled, account=account.id)
+    release = Release(pending, available, net.minor)
+    tx.post(cards.released(payment.id, "settled:1", release), account=account.id)
     tx.advance(
         payment,
         "succeed",
