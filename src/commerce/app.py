@@ -133,8 +133,9 @@ MODULES = (
     block,
     proof,
     violation,
-    *(payment, creation, payer, escrow, refund, repayment, token, method, charging, later),
-    *(settling, sample, reversal, dispute, closing, funds, history, payout),
+    *(payment, creation, payer, escrow, refund, repayment),
+    *(token, method, sample, charging, later, settling, reversal),
+    *(dispute, closing, funds, history, payout),
     *orders.MODULES,
 )
 TABLES = (

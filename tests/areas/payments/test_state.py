@@ -70,7 +70,7 @@ def test_the_table_of_what_is_allowed_is_the_lifecycles() -> None:
     assert moves | {("succeeded", "refund")} == ALLOWED.keys() | asking
     of_processors = {"succeed", "authorize", "require_action", "fail", "release"}
     assert set(LIFECYCLE.allowed("processing")) == of_processors
-    assert Refund.lifecycle.states == ("pending", "succeeded")
+    assert Refund.lifecycle.states == ("pending", "succeeded", "failed")
 
 
 @pytest.mark.parametrize(("kind", "state", "verb"), CASES)

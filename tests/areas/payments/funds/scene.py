@@ -21,15 +21,13 @@ HELD = BANK | {"account_number": "000000000000"}
 
 
 async def earn(stage: Stage, party: Party, amount: str = "1000.00", currency: str = "usd") -> None:
-    """Have so much be available to a party that has nothing of a currency: by a card, and a refund.
-
-    The fee comes off what is charged, so more is charged, and what is too much given back.
-    """
+    """Have exactly so much be available to a party: it is paid by card, and gives the rest back."""
     wanted = Money.parse(amount, currency).minor
+    have = Money.bound((await funds(stage, party)).get(currency, ("0",))[0], currency, param="x")
     charged = Money(wanted + wanted // 20 + UNIT[currency], currency)
     body = {"amount": charged.text, "currency": currency, "payment_method": "pm_card_bypassPending"}
     made = await stage.done("POST /payments/create", party.key, **body)
-    over = Money.parse(made["net"], currency).minor - wanted
+    over = have.minor + Money.parse(made["net"], currency).minor - wanted
     back = {"payment": made["id"], "amount": Money(over, currency).text}
     await stage.done("POST /payments/refund", party.key, **back)
 

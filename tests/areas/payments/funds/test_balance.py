@@ -76,21 +76,34 @@ async def history(stage: Stage, party: Party, query: str = "") -> list[dict[str,
         cursor = f"&starting_after={found[-1]['id']}"
 
 
-async def test_a_new_account_holds_nothing(stage: Stage) -> None:
+async def test_a_new_account_holds_what_its_first_payment_left(stage: Stage) -> None:
     party = await stage.open_account()
     balance = await stage.get("/balance", party.key)
-    nothing = [{"amount": "0.00", "currency": "ssusd"}]
+    nothing, none = ({"amount": "0.00", "currency": currency} for currency in ("ssusd", "usd"))
     assert balance == {
         "object": "balance",
         "livemode": False,
         "address": party.wallet,
-        "available": nothing,
-        "pending": nothing,
-        "locked": nothing,
+        "available": [nothing, {"amount": "96.80", "currency": "usd"}],
+        "pending": [nothing, none],
+        "locked": [nothing, none],
         "as_of": NOW,
     }
     page = await stage.get("/balance/history", party.key)
-    assert (page["data"], page["has_more"], page["url"]) == ([], False, "/v1/balance/history")
+    assert (page["has_more"], page["url"]) == (False, "/v1/balance/history")
+    settled, paid = page["data"]
+    assert {settled["source"], paid["source"]} == {"pay_test_456"}
+    assert (settled["type"], paid["type"]) == ("settlement", "payment")
+    assert settled["change"] == {"available": "96.80", "pending": "-96.80", "locked": "0.00"}
+    assert paid["change"] == {"available": "0.00", "pending": "96.80", "locked": "0.00"}
+
+
+async def test_a_live_account_begins_with_nothing(stage: Stage) -> None:
+    party = await stage.open_account(livemode=True)
+    balance = await stage.get("/balance", party.key)
+    parts = (balance["available"], balance["pending"], balance["locked"])
+    assert parts == ([{"amount": "0.00", "currency": "ssusd"}],) * 3
+    assert (await stage.get("/balance/history", party.key))["data"] == []
 
 
 async def test_a_balance_is_what_the_ledger_says_of_each_currency(
@@ -176,7 +189,7 @@ async def test_stock_is_no_money_and_others_do_not_read_it(stage: Stage, busy: P
 async def test_what_two_parties_share_is_in_both_histories_as_each_sees_it(stage: Stage) -> None:
     payer, payee = await funded(stage), await stage.open_account()
     await pay(stage, payer, "10.00", recipient=payee.wallet)
-    (theirs,) = await history(stage, payee)
+    theirs = (await history(stage, payee))[0]
     ours = (await history(stage, payer))[0]
     assert theirs["id"] == ours["id"]
     assert theirs["change"]["available"] == "9.99"

@@ -7,11 +7,20 @@ from typing import Any
 from commerce.gateways.cards import port
 from commerce.gateways.cards.port import Verdict
 from tests.areas.payments.card.scene import DAY, charge
+from tests.areas.payments.funds.scene import PAYOUT, funds, terms
 from tests.stage import Party, Stage
 
 REFUND = "POST /payments/refund"
 AT_ONCE = "pm_card_bypassPending"
 DISPUTED = "pm_card_createDispute"
+
+
+async def merchant_of(stage: Stage) -> Party:
+    """A new account that has sent to its bank what a test account begins with."""
+    party = await stage.open_account()
+    begins = (await funds(stage, party))["usd"][0]
+    await stage.done(PAYOUT, party.key, **terms(amount=begins))
+    return party
 
 
 async def has(stage: Stage, party: Party, amount: str, currency: str = "usd") -> None:
@@ -61,9 +70,12 @@ LOSSES = ("network", "payments:losses")
 
 
 async def seller_of(stage: Stage, platform: Party) -> Party:
-    """An account connected to a platform."""
+    """An account connected to a platform, which has nothing either."""
     made = await stage.done("POST /accounts", platform.key)
-    return await stage.in_mode(made["id"], livemode=False)
+    party = await stage.in_mode(made["id"], livemode=False)
+    begins = (await funds(stage, party))["usd"][0]
+    await stage.done(PAYOUT, party.key, **terms(amount=begins))
+    return party
 
 
 def parts(*of: tuple[Party, str]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from tests.areas.payments.returns.scene import (
     available,
     booked,
     has,
+    merchant_of,
     parts,
     pass_days,
     pending,
@@ -33,7 +34,7 @@ LOSING = {"uncategorized_text": "losing_evidence"}
 
 @pytest.fixture
 async def merchant(stage: Stage) -> Party:
-    return await stage.open_account()
+    return await merchant_of(stage)
 
 
 async def disputed(stage: Stage, party: Party, **more: Any) -> dict[str, Any]:
@@ -197,7 +198,7 @@ async def test_a_dispute_that_nobody_answers_is_lost_when_its_time_is_over(
 async def test_of_a_payment_to_several_each_gives_its_part_and_gets_it_back(
     stage: Stage,
 ) -> None:
-    platform = await stage.open_account()
+    platform = await merchant_of(stage)
     one = await seller_of(stage, platform)
     dispute = await disputed(stage, platform, splits=parts((one, "60.00"), (platform, "40.00")))
     assert [each["amount"] for each in dispute["withdrawals"]] == ["60.00", "40.00"]

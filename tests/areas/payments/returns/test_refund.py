@@ -18,6 +18,7 @@ from tests.areas.payments.returns.scene import (
     available,
     booked,
     has,
+    merchant_of,
     pass_days,
     pending,
     refuse,
@@ -30,7 +31,7 @@ from tests.stage import Party, Stage
 
 @pytest.fixture
 async def merchant(stage: Stage) -> Party:
-    return await stage.open_account()
+    return await merchant_of(stage)
 
 
 async def test_a_refund_draws_on_what_has_not_settled_of_this_payment(

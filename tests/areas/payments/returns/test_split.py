@@ -14,6 +14,7 @@ from tests.areas.payments.returns.scene import (
     REFUND,
     booked,
     has,
+    merchant_of,
     parts,
     pass_days,
     refuse,
@@ -25,7 +26,7 @@ from tests.stage import Party, Stage
 
 @pytest.fixture
 async def platform(stage: Stage) -> Party:
-    return await stage.open_account()
+    return await merchant_of(stage)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -95,7 +96,7 @@ async def test_the_platform_gives_back_its_part_of_its_share_and_gets_it_again_i
     assert now["application_fee_refunded"] == "5.00"
     names = [name for name, _ in await booked(stage, made["id"])]
     assert names == ["refunded:1", "refunded:2"]
-    history = await stage.get("/balance/history", platform.key)
+    history = await stage.get("/balance/history?limit=4", platform.key)
     changes = [each["change"]["pending"] for each in history["data"]]
     assert changes == ["-5.00", "5.00", "-5.00", "10.00"]
     await pass_days(stage)
@@ -121,7 +122,7 @@ async def test_one_party_that_is_short_keeps_all_of_a_refund_waiting(
 async def test_what_went_to_a_stranger_is_given_back_by_whoever_took_the_payment(
     stage: Stage, platform: Party
 ) -> None:
-    stranger = await stage.open_account()
+    stranger = await merchant_of(stage)
     paid = await charge(stage, platform, recipient=stranger.wallet)
     await has(stage, platform, "30.00")
     made = await stage.done(REFUND, platform.key, payment=paid["id"], amount="25.00")

@@ -27,13 +27,16 @@ none move money within one."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """By how much a movement changed the parts of a balance; below zero for what left one."""
+    """By how much a movement changed the parts of a balance: decimal strings in its currency.
 
-    available: Money
+    What left one is below zero, `-10.01`.
+    """
+
+    available: str
     """What may be spent."""
-    pending: Money
+    pending: str
     """What is yet to settle."""
-    locked: Money
+    locked: str
     """What is set aside."""
 
 
@@ -85,7 +88,7 @@ def _change(reading: Reading, postings: msgspec.Raw, currency: str) -> Change | 
                 touched = True
     if not touched:
         return None
-    return Change(**{part: Money(minor, currency) for part, minor in parts.items()})
+    return Change(**{part: Money(minor, currency).text for part, minor in parts.items()})
 
 
 def _wallet(reading: Reading) -> str:
