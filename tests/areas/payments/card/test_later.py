@@ -19,6 +19,7 @@ from tests.areas.payments.card.scene import (
     balances,
     charge,
     heard,
+    notes,
     recover,
     seen,
     silence,
@@ -318,8 +319,7 @@ async def test_of_two_confirmations_at_once_one_is_asked_for(stage: Stage, merch
     replies = await asyncio.gather(*(stage.ask(route, merchant.key, {}) for _ in range(8)))
     assert sorted(reply.status for reply in replies) == [200, *[400] * 7]
     assert await balances(stage, merchant.wallet) == {"pending": 9_680}
-    notes = await stage.rows("SELECT asked FROM test_call WHERE account = $1", merchant.id)
-    assert sorted(row["asked"] for row in notes) == ["charge", "confirm"]
+    assert await notes(stage, merchant) == ["charge", "confirm"]
 
 
 async def test_a_capture_and_a_release_at_once_are_one_of_them(
