@@ -8,8 +8,10 @@ from typing import Any, NamedTuple, cast
 from commerce.app import MODULES, TABLES
 from commerce.areas.customers import customer
 from commerce.areas.identity.account import Capability
+from commerce.areas.payments.card import sample
 from commerce.engine.engine import Engine
 from commerce.http.idempotency import state_view
+from commerce.kernel.currency import SSUSD
 from commerce.kernel.money import Money
 from commerce.resource.example import Example
 from commerce.resource.filter import own_currency
@@ -30,7 +32,7 @@ MAKERS = [
 """What makes an object, some of them within another's path."""
 EVERYTHING: list[Capability] = ["stablecoin_issuance", "finance_lender", "reserves_operator"]
 KEY = "a-key-that-was-used"
-FIXTURES = frozenset({customer.FIXTURE})
+FIXTURES = frozenset({customer.FIXTURE, sample.FIXTURE})
 """The ids that every test account has something under."""
 
 
@@ -51,12 +53,17 @@ def of_filter(thing: dict[str, Any], name: str) -> Any:
 def beside_amounts(endpoint: Endpoint, name: str) -> str:
     """What a query needs beside a filter: amounts of several currencies are of one that it names.
 
-    The examples are all in ssUSD.
+    The examples are all in ssUSD, but for what every test account begins with.
     """
     assert endpoint.noun is not None
     spec = endpoint.noun.__noun__
     money = _bare(spec.types[spec.field_of[name]])[0] is Money
     return "&currency=ssusd" if money and own_currency(spec) is None else ""
+
+
+def comparable(data: list[dict[str, Any]], beside: str) -> list[dict[str, Any]]:
+    """Those of a list that are left when a query has this beside its filter."""
+    return [thing for thing in data if not beside or thing["currency"] == SSUSD]
 
 
 def named(endpoint: Endpoint) -> str:

@@ -19,6 +19,7 @@ from tests.contract.surface import (
     Rehearsal,
     beside_amounts,
     collection,
+    comparable,
     named,
     of_filter,
 )
@@ -169,8 +170,8 @@ async def test_every_declared_filter_keeps_what_it_names(
     assert endpoint.noun is not None
     spec = endpoint.noun.__noun__
     for name in filter_names(spec):
-        data = await all_of(stage, many, endpoint)
         beside = beside_amounts(endpoint, name)
+        data = comparable(await all_of(stage, many, endpoint), beside)
         kept = {value for thing in data if (value := of_filter(thing, name)) is not None}
         for value in kept:
             given = f"{endpoint.path}?{name}={asked(value)}{beside}"

@@ -222,7 +222,7 @@ async def test_lists_are_at_both_paths_and_filtered(
         assert page["url"] == "/v1/payments"
         return [each["id"] for each in page["data"]]
 
-    assert await ids("") == await ids("", "/payments") == [two["id"], one["id"], BY_CARD]
+    assert await ids("") == await ids("", "/payments") == [BY_CARD, two["id"], one["id"]]
     for query, found in (
         ("status=requires_capture", [two]),
         ("status[]=succeeded&status[]=canceled&currency=ssusd", [one]),

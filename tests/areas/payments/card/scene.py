@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -35,15 +34,6 @@ async def charge(
     assert reply.status == 201, reply.body
     made: dict[str, Any] = reply.json
     return made
-
-
-async def at_rest(stage: Stage) -> None:
-    """Wait for the jobs that are done to be forgotten, which happens after the answer."""
-    for _ in range(1000):
-        if not await stage.rows("SELECT 1 FROM job WHERE due_at IS NULL"):
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("a job that is done is still there")
 
 
 async def seen(stage: Stage, party: Party, id_: str) -> dict[str, Any]:

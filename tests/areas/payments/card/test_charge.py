@@ -16,7 +16,6 @@ from tests.areas.payments.card.scene import (
     TIMES_OUT,
     VISA,
     ask,
-    at_rest,
     balances,
     charge,
     network,
@@ -224,7 +223,6 @@ async def test_the_guards_of_a_card_payment_come_in_their_order(stage: Stage) ->
     await stage.block(friend.wallet)
     token = await stage.done("POST /tokens", merchant.key, card=CARD)
     await charge(stage, merchant, token["id"])
-    await at_rest(stage)
     await climb(
         stage,
         CREATE,

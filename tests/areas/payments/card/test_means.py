@@ -9,7 +9,7 @@ import pytest
 from commerce.gateways.cards.notebook import StoredNotebook
 from commerce.gateways.cards.port import Attach, CardFacts, Charge, Verdict, ways
 from commerce.gateways.cards.sandbox import Sandbox
-from tests.areas.payments.card.scene import VISA, ask, at_rest, charge, heard, silence
+from tests.areas.payments.card.scene import VISA, ask, charge, heard, silence
 from tests.ladder import refused
 from tests.stage import Party, Stage
 
@@ -53,7 +53,6 @@ async def test_a_saved_card_that_cannot_pay_is_refused(stage: Stage, merchant: P
     whose, other = [await customer(stage, merchant) for _ in range(2)]
     saved = await kept(stage, merchant, whose)
     body = {"amount": "5.00", "currency": "usd", "payment_method": saved["id"]}
-    await at_rest(stage)
     await refused(
         *(stage, CREATE, merchant.key, {**body, "customer": other}),
         *(400, "parameter_invalid", whose),
@@ -63,7 +62,6 @@ async def test_a_saved_card_that_cannot_pay_is_refused(stage: Stage, merchant: P
     route = f"POST /customers/{whose}/payment_methods"
     no = await stage.ask(route, merchant.key, {"payment_method": "pm_card_chargeDeclined"})
     failed = {**body, "payment_method": no.error["payment_method"]}
-    await at_rest(stage)
     await refused(stage, CREATE, merchant.key, failed, 400, "state_invalid", "'failed'")
     with heard(stage, silence, Attach):
         slow = await kept(stage, merchant, whose)
