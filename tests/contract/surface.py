@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 from commerce.app import MODULES, TABLES
 from commerce.areas.customers import customer
 from commerce.areas.identity.account import Capability
+from commerce.areas.payments.card import sample
 from commerce.engine.engine import Engine
 from commerce.http.idempotency import state_view
 from commerce.kernel.money import Money
@@ -34,7 +35,7 @@ OF_CARDS = ("dispute", "payout")
 """Nouns whose examples are in dollars; those of all others are in ssUSD."""
 EVERYTHING: list[Capability] = ["stablecoin_issuance", "finance_lender", "reserves_operator"]
 KEY = "a-key-that-was-used"
-FIXTURES = frozenset({customer.FIXTURE})
+FIXTURES = frozenset({customer.FIXTURE, sample.FIXTURE, sample.ORDER})
 """The ids that every test account has something under."""
 
 

@@ -24,7 +24,6 @@ from tests.areas.payments.card.scene import (
     DECLINED,
     SHOWS_UP,
     TIMES_OUT,
-    at_rest,
     heard,
     recover,
     silence,
@@ -182,7 +181,6 @@ async def test_nothing_happens_to_an_order_while_a_card_is_asked(stage: Stage, s
     made = await order(stage, shop, currency="usd")
     reply = await stage.ask(f"POST /orders/{made['id']}/pay", shop.key, {METHOD: TIMES_OUT})
     assert (reply.status, reply.json["payment_status"]) == (200, "processing")
-    await at_rest(stage)
     hat = [{"name": "Hat", "unit_price": "5.00"}]
     for route, body, says in (
         (f"POST /orders/{made['id']}/cancel", {}, "being made"),
@@ -213,7 +211,6 @@ async def test_a_payment_is_confirmed_only_while_its_order_waits_for_it(
     other = await act(stage, shop, made, "pay", **VISA)
     assert other["status"] == "paid"
     route = f"POST /payments/{made['payments'][0]}/confirm"
-    await at_rest(stage)
     await refused(stage, route, shop.key, {}, 400, "state_invalid", "already 'paid'")
     lost = await order(stage, shop, currency="usd", payment={METHOD: SHOWS_UP})
     await act(stage, shop, lost, "cancel")
