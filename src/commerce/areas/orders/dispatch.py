@@ -146,6 +146,7 @@ def fulfill(tx: Tx, params: FulfillOrder) -> Order:
     if params.tracking_number is None:
         return orders.advance(tx, order, "fulfill", to="fulfilled", **fields)
     _ship_parcels(tx, order, params)
+    fields["shipped_at"] = _when(tx, params)
     return orders.advance(tx, order, "fulfill", to="shipped", **fields)
 
 
@@ -164,9 +165,9 @@ def ship(tx: Tx, params: ShipOrder) -> Order:
     tx.require(order, "ship")
     left = {item.id: item.left for item in order.items if item.left}
     _ship_parcels(tx, order, params)
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {"shipped_at": _when(tx, params)}
     if left:
-        fields = _parcel(tx, order, params, left, shipped=True)
+        fields |= _parcel(tx, order, params, left, shipped=True)
         fields["fulfilled_at"] = tx.now
     return orders.advance(tx, order, "ship", **fields)
 
