@@ -358,6 +358,9 @@ def _means(
         fixtures_of(MODULES),
         followers_of(MODULES),
         settings.settlement_days,
+        settings.order_expiry_hours,
+        settings.order_completion_days,
+        settings.order_dispute_days,
     )
 
 

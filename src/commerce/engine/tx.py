@@ -39,6 +39,10 @@ class Means(NamedTuple):
     """What moves on with an object of a lower area, by the field that names it there."""
     settlement_days: int = 2
     """After how many banking days a processor pays, where it does not say so itself."""
+    order_expiry_hours: int = 24
+    order_completion_days: int = 3
+    order_dispute_days: int = 14
+    """How long an order waits for its money, and after its delivery for what they say."""
 
 
 class Emitted(NamedTuple):
@@ -321,14 +325,9 @@ class Tx(Bookkeeper, Respondent):
             fixture(self, account)
 
     @property
-    def settlement_days(self) -> int:
-        """After how many banking days a processor pays, where it does not say so itself."""
-        return self._means.settlement_days
-
-    @property
-    def followers(self) -> Mapping[str, Any]:
-        """What moves on with an object, by the object's field that names it."""
-        return self._means.followers
+    def means(self) -> Means:
+        """What verbs work with: what the operator has set, and what areas declare."""
+        return self._means
 
     def tell(self, account: str, event: str, object_id: str, body: bytes) -> None:
         """Emit an event to an account that does not own the object, of which it hears this once.

@@ -43,6 +43,7 @@ CREATE TABLE sales_order (
     fulfilled_at     bigint,
     shipped_at       bigint,
     delivered_at     bigint,
+    dispute_until    bigint,
     completed_at     bigint,
     cancelled_at     bigint,
     counted          jsonb            NOT NULL,

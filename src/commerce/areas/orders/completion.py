@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from commerce.areas.identity.account import main_wallet
 from commerce.areas.orders import ending
 from commerce.areas.orders import order as orders
 from commerce.areas.orders.content.terms import Reason
 from commerce.areas.orders.dispatch import COMPLETE, CompleteOrder, delivered_example
 from commerce.areas.orders.holding import OneOrder
-from commerce.areas.orders.order import DISPUTE_SECONDS, Order
+from commerce.areas.orders.order import Order
 from commerce.areas.stablecoin import wallet
 from commerce.books import chart
 from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Tx
 from commerce.jobs.queue import task
-from commerce.kernel.clock import DAY_SECONDS
 from commerce.kernel.errors import ApiError
 from commerce.resource.example import Example
 from commerce.resource.operation import operation
-
-DISPUTE_DAYS: Final = DISPUTE_SECONDS // DAY_SECONDS
 
 
 class DisputeOrder(OneOrder, frozen=True, kw_only=True):
@@ -91,7 +86,7 @@ def dispute(tx: Tx, params: DisputeOrder) -> Order:
     """
     order = tx.lock(Order, params.id)
     tx.require(order, "dispute")
-    if order.delivered_at is not None and tx.now > order.delivered_at + DISPUTE_SECONDS:
-        message = f"This order is '{order.status}', and was delivered more than {DISPUTE_DAYS}"
-        raise ApiError("state_invalid", f"{message} days ago: it is not 'disputed' any more.")
+    if order.dispute_until is not None and tx.now > order.dispute_until:
+        message = f"This order is '{order.status}', and was delivered too long ago: it could be"
+        raise ApiError("state_invalid", f"{message} 'disputed' until {order.dispute_until}.")
     return orders.advance(tx, order, "dispute", dispute_reason=params.reason)

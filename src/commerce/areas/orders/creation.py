@@ -232,7 +232,7 @@ def _order(tx: Tx, params: CreateOrder) -> Order:
         escrow=params.escrow,
         source=params.source,
         notes=params.notes or None,
-        expires_at=tx.now + expiry.EXPIRY_SECONDS,
+        expires_at=expiry.expires_at(tx),
         **fields,
     )
     return msgspec.structs.replace(order, counted=_reserve(tx, order))

@@ -25,8 +25,6 @@ from commerce.resource.parameter import Id, Moment
 
 COMPLETE: Final = "order.complete"
 """The job that completes an order in escrow some days after its delivery."""
-COMPLETION_SECONDS: Final = 3 * DAY_SECONDS
-"""How long after its delivery an order in escrow is completed by itself."""
 PARCELS_MAX: Final = 100
 """In how many parts an order may be fulfilled."""
 ROWS_A_PARCEL = 12
@@ -186,8 +184,10 @@ def deliver(tx: Tx, params: OneOrder) -> Order:
     tx.require(order, "deliver")
     if order.escrow:
         job = msgspec.json.encode(CompleteOrder(order.id))
-        tx.defer(COMPLETE, order.id, job, at=tx.now + COMPLETION_SECONDS)
-    return orders.advance(tx, order, "deliver")
+        at = tx.now + tx.means.order_completion_days * DAY_SECONDS
+        tx.defer(COMPLETE, order.id, job, at=at)
+    until = tx.now + tx.means.order_dispute_days * DAY_SECONDS
+    return orders.advance(tx, order, "deliver", dispute_until=until)
 
 
 def chosen(

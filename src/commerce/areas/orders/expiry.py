@@ -14,14 +14,12 @@ from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Tx
 from commerce.jobs.queue import task
-from commerce.kernel.clock import DAY_SECONDS
+from commerce.kernel.clock import HOUR_SECONDS
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 
 EXPIRE: Final = "order.expire"
 """The job that cancels an order which was not paid in time."""
-EXPIRY_SECONDS: Final = DAY_SECONDS
-"""How long an order waits for its money."""
 
 
 class ExpireOrder(msgspec.Struct, frozen=True):
@@ -29,6 +27,11 @@ class ExpireOrder(msgspec.Struct, frozen=True):
 
     id: str
     products: list[str]
+
+
+def expires_at(tx: Tx) -> int:
+    """When an order that is made now is cancelled if it is not paid, Unix seconds."""
+    return tx.now + tx.means.order_expiry_hours * HOUR_SECONDS
 
 
 def set_for(tx: Tx, order: Order) -> None:

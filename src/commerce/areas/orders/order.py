@@ -16,7 +16,6 @@ from commerce.areas.payments.refund import Refund
 from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Tx
-from commerce.kernel.clock import DAY_SECONDS
 from commerce.kernel.lifecycle import Lifecycle
 from commerce.kernel.money import Money
 from commerce.resource.noun import COMPUTED, HIDDEN, Noun, Time, noun
@@ -25,8 +24,6 @@ from commerce.resource.ref import Ref, refers
 
 SHOWN_MAX = 100
 """How many payments, and how many refunds, an order names: the latest."""
-DISPUTE_SECONDS = 14 * DAY_SECONDS
-"""How long after its delivery an order can be disputed."""
 
 State = Literal[
     "pending",
@@ -240,6 +237,8 @@ class Order(Noun, tag="order", frozen=True, kw_only=True):
     """When it was shipped."""
     delivered_at: Time | None = None
     """When it was delivered."""
+    dispute_until: Time | None = None
+    """Until when it can be disputed; null before its delivery."""
     completed_at: Time | None = None
     """When it was completed."""
     cancelled_at: Time | None = None
@@ -292,7 +291,7 @@ def allowed(order: Order, now: int) -> list[str]:
 
 
 def _may_dispute(order: Order, now: int) -> bool:
-    return order.delivered_at is None or now <= order.delivered_at + DISPUTE_SECONDS
+    return order.dispute_until is None or now <= order.dispute_until
 
 
 def has_left(order: Order) -> bool:

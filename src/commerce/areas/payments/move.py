@@ -38,7 +38,7 @@ def begin(tx: Tx, payment: Payment) -> None:
     `amount_mismatch`, `currency_unsupported`.
     """
     for field, id_ in _named(payment):
-        follower = tx.followers.get(field)
+        follower = tx.means.followers.get(field)
         if follower is None:
             raise missing(_Name(field), id_, param=field)
         follower.begin(tx, payment)
@@ -71,5 +71,5 @@ def refund(tx: Tx, payment: Payment, *, account: str, **fields: Any) -> Payment:
 def followed(tx: Tx, payment: Payment, verb: str, account: str) -> Payment:
     """Tell what an account's payment pays for of its latest move."""
     for field, _ in _named(payment):
-        tx.followers[field].moved(tx, payment, verb, account=account)
+        tx.means.followers[field].moved(tx, payment, verb, account=account)
     return payment

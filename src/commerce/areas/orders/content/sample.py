@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from commerce.areas.customers import customer as customers
 from commerce.areas.identity.account import Account
+from commerce.areas.orders import expiry
 from commerce.areas.orders import order as orders
 from commerce.areas.orders.content import basket
 from commerce.areas.orders.content.basket import Entry
-from commerce.areas.orders.expiry import EXPIRY_SECONDS
 from commerce.areas.orders.order import Order
 from commerce.areas.payments.card import sample
 from commerce.areas.payments.payment import Payment
@@ -37,7 +37,7 @@ def plant(tx: Tx, account: Account) -> None:
         amount_paid=nothing,
         amount_due=price,
         amount_refunded=nothing,
-        expires_at=tx.now + EXPIRY_SECONDS,
+        expires_at=expiry.expires_at(tx),
         **basket.come_to([item], price.currency, discounts=[], tax=None, shipping=None),
     )
     made = orders.add(tx, order, account=account.id)

@@ -45,7 +45,7 @@ def begin(  # noqa: PLR0913, PLR0917 - what is to be settled, and how much of it
 
     `kept` is what the processor keeps. Gives the fields of the payment after it.
     """
-    if verdict.at_once or (verdict.available_on is None and not tx.settlement_days):
+    if verdict.at_once or (verdict.available_on is None and not tx.means.settlement_days):
         _post(tx, payment, verdict.processor, captured.minor - kept, kept, unsettled)
         return {"available_on": tx.now, "unsettled": None}
     at = verdict.available_on or _available_on(tx)
@@ -57,7 +57,7 @@ def begin(  # noqa: PLR0913, PLR0917 - what is to be settled, and how much of it
 
 def _available_on(tx: Tx) -> int:
     """When what is captured now is available: at the beginning of a banking day, in UTC."""
-    return parse_time(estimated(day(tx.now), tx.settlement_days), param="available_on")
+    return parse_time(estimated(day(tx.now), tx.means.settlement_days), param="available_on")
 
 
 def _need(needs: Needs, caller: Caller, params: SettlePayment) -> None:
