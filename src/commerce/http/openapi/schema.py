@@ -149,4 +149,9 @@ def _expand(schema: dict[str, Any], cls: type[Any], expander: Expander) -> None:
             wholes = [reference(spec.cls) for spec in targets]
             if any("deleted" in spec.types for spec in targets):
                 wholes.append(reference(Deleted))
-            schema["properties"][name] = {"anyOf": [*options, *wholes], **words}
+            if each.get("type") == "array":
+                # Each id of a list is replaced by itself.
+                items = {"anyOf": [each["items"], *wholes]}
+                schema["properties"][name] = {**each, "items": items, **words}
+            else:
+                schema["properties"][name] = {"anyOf": [*options, *wholes], **words}
