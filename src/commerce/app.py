@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import msgspec
 
 from commerce import log
+from commerce.areas import orders
 from commerce.areas.catalog import adjustment, offer, product
 from commerce.areas.customers import customer
 from commerce.areas.identity import account, api_key, connected, expiry
@@ -25,7 +26,10 @@ from commerce.areas.payments import (
     refund,
     repayment,
 )
-from commerce.areas.payments.card import method, token
+from commerce.areas.payments.card import charging, later, method, reversal, sample, settling, token
+from commerce.areas.payments.dispute import closing, dispute
+from commerce.areas.payments.funds import balance as funds
+from commerce.areas.payments.funds import history, payout
 from commerce.areas.stablecoin import (
     balance,
     batch,
@@ -78,6 +82,7 @@ from commerce.ledger.cap import CAP
 from commerce.ledger.directory import ADDRESS
 from commerce.ledger.entry import ENTRY, TRANSACTION
 from commerce.meter.meters import Meters
+from commerce.resource.composition.follower import followers_of
 from commerce.resource.example import fixtures_of
 from commerce.resource.expansion import Expander
 from commerce.resource.outside.pending import recoveries_of
@@ -120,18 +125,14 @@ MODULES = (
     block,
     proof,
     violation,
-    payment,
-    creation,
-    payer,
-    escrow,
-    refund,
-    repayment,
-    token,
-    method,
+    *(payment, creation, payer, escrow, refund, repayment),
+    *(token, method, sample, charging, later, settling, reversal),
+    *(dispute, closing, funds, history, payout),
+    *orders.MODULES,
 )
 TABLES = (
     *(ADDRESS, BALANCE, CAP, TRANSACTION, ENTRY, BLOCK),
-    *(EVENT, ANSWER, JOB, deposit.BANK_PAYMENT, TEST_CALL),
+    *(EVENT, ANSWER, JOB, deposit.BANK_PAYMENT, TEST_CALL, orders.DRAFT),
 )
 WATCHED = ("/healthz", "/readyz", METRICS)
 NETWORKS = {
@@ -170,8 +171,7 @@ class App:
         ids = IdFactory(clock.now_ms, randbits)
         self.store = store
         meters = meters or Meters()
-        now, fixtures = (lambda: clock.now_ms() // 1000), fixtures_of(MODULES)
-        means = Means(Directory(), now, ids.new, master_key, base_url, fixtures)
+        means = _means(settings, clock, ids, master_key, base_url)
         self.engine = Engine(
             store,
             means,
@@ -343,6 +343,25 @@ class App:
             "/docs/": reading("/docs"),
             **{path: reading(path) for path in self.handbook.paths()},
         }
+
+
+def _means(
+    settings: Settings, clock: Clock, ids: IdFactory, master_key: MasterKey, base_url: str
+) -> Means:
+    """What verbs work with: what the settings say, and what areas declare for each other."""
+    return Means(
+        Directory(),
+        lambda: clock.now_ms() // 1000,
+        ids.new,
+        master_key,
+        base_url,
+        fixtures_of(MODULES),
+        followers_of(MODULES),
+        settings.settlement_days,
+        settings.order_expiry_hours,
+        settings.order_completion_days,
+        settings.order_dispute_days,
+    )
 
 
 async def _rehearse(settings: Settings, base_url: str) -> dict[str, Shown]:

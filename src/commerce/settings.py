@@ -58,6 +58,15 @@ unset, it is kept in the data folder."""
     stripe_key: Annotated[str, _shaped("^(sk|rk)_", "a secret key of Stripe's, sk_…")] | None = None
     """The secret key of the Stripe account that takes cards in live mode; unset, nobody does. \
 Test mode has a processor of its own."""
+    settlement_days: Annotated[int, msgspec.Meta(ge=0, le=60)] = 2
+    """After how many banking days money from cards is available, where the processor does not \
+say so itself; 0 is at once."""
+    order_expiry_hours: Annotated[int, msgspec.Meta(ge=1, le=8760)] = 24
+    """For how many hours an order waits for its money before it is cancelled."""
+    order_completion_days: Annotated[int, msgspec.Meta(ge=0, le=365)] = 3
+    """How many days after its delivery an order in escrow is completed by itself."""
+    order_dispute_days: Annotated[int, msgspec.Meta(ge=0, le=365)] = 14
+    """How many days after its delivery an order can be disputed."""
     network: Literal["testnet", "production", "both"] = "testnet"
     """The networks this server answers for: `testnet` takes test keys, `production` live keys, \
 `both` either."""

@@ -9,7 +9,7 @@ import pytest
 from commerce.http.routes import Router
 from commerce.kernel.errors import ROWS, ApiError
 from commerce.resource.operation import Access
-from commerce.resource.registry import Endpoint
+from commerce.resource.registry import TAKEN_AS, Endpoint
 from tests.contract import refusal
 from tests.contract.surface import ENDPOINTS, REGISTRY, Rehearsal, filled, named
 from tests.stage import Reply, Stage
@@ -81,7 +81,7 @@ async def test_another_method_is_refused_and_allow_lists_what_there_is(
     allowed = sorted(methods | {"HEAD"} if "GET" in methods else methods)
     concrete = re.sub(r"{\w+}", "x", path)
     for method in METHODS:
-        if method in allowed or (method == "PUT" and "PATCH" in allowed):
+        if method in allowed or TAKEN_AS.get(method) in allowed:
             continue
         reply = await stage.ask(f"{method} {concrete}", play.party.key)
         if method == "HEAD":
@@ -91,12 +91,16 @@ async def test_another_method_is_refused_and_allow_lists_what_there_is(
         assert reply.headers["allow"] == ", ".join(allowed)
 
 
-def test_put_is_taken_as_patch_where_there_is_one() -> None:
+def test_put_and_post_are_taken_as_patch_where_there_is_one() -> None:
     patch = Endpoint("PATCH", "/things/{id}", "verb", Access("orders:write"))
     get = Endpoint("GET", "/things/{id}", "retrieve", Access("orders:read"))
     router = Router("/v1", [(patch, patch.path), (get, get.path)])
     assert router.match("PUT", "/v1/things/7") == router.match("PATCH", "/v1/things/7")
+    assert router.match("POST", "/v1/things/7") == router.match("PATCH", "/v1/things/7")
     assert router.match("PUT", "/v1/things/7").path == {"id": "7"}
+    verb = Endpoint("POST", "/others/{id}", "verb", Access("orders:write"))
+    both = Router("/v1", [(patch._replace(path=verb.path), verb.path), (verb, verb.path)])
+    assert both.match("POST", "/v1/others/7").endpoint is verb
     with pytest.raises(ApiError) as error:
         router.match("DELETE", "/v1/things/7")
     assert error.value.headers == {"Allow": "GET, HEAD, PATCH"}

@@ -13,12 +13,14 @@ from commerce.resource.ref import Wallet
 from commerce.resource.registry import Endpoint
 from tests.contract import refusal
 from tests.contract.surface import (
+    COMES_ALONG,
     LISTS,
     MAKERS,
     RETRIEVES,
     Rehearsal,
     beside_amounts,
     collection,
+    comparable,
     named,
     of_filter,
 )
@@ -32,7 +34,7 @@ async def many(stage: Stage, play: Rehearsal) -> Rehearsal:
     """An account with several objects of each kind, some of them made in the same second."""
     for number in range(ROUNDS):
         stage.clock.advance(number % 2)
-        for verb in MAKERS:
+        for verb in (*MAKERS, *COMES_ALONG):
             await play.perform(verb)
     return play
 
@@ -120,7 +122,7 @@ async def test_pages_stand_still_while_new_objects_arrive(
     await stage.seal()  # Or the heights of what stands in it would come meanwhile.
     data = await all_of(stage, many, endpoint)
     first = await stage.get(f"{endpoint.path}?limit=2", many.party.key)
-    for verb in MAKERS:
+    for verb in (*MAKERS, *COMES_ALONG):
         await many.perform(verb)
     cursor = first["data"][-1]["id"]
     second = await stage.get(f"{endpoint.path}?limit=2&starting_after={cursor}", many.party.key)
@@ -169,7 +171,7 @@ async def test_every_declared_filter_keeps_what_it_names(
     assert endpoint.noun is not None
     spec = endpoint.noun.__noun__
     for name in filter_names(spec):
-        data = await all_of(stage, many, endpoint)
+        data = comparable(endpoint, name, await all_of(stage, many, endpoint))
         beside = beside_amounts(endpoint, name)
         kept = {value for thing in data if (value := of_filter(thing, name)) is not None}
         for value in kept:

@@ -17,6 +17,7 @@ from commerce.gateways.cards.port import (
     Cancel,
     Capture,
     Charge,
+    Confirm,
     Find,
     Refund,
     Verdict,
@@ -143,8 +144,14 @@ async def test_a_card_that_asks_for_its_holder_waits_until_they_have_shown_up(
 ) -> None:
     asked = charge(method(digits))
     assert (await sandbox.charge(asked)).status == "requires_action"
-    shown = await sandbox.charge(charge(method(digits), f"{asked.key}/confirm", authenticated=True))
-    assert (shown.status, shown.amount) == ("succeeded", 1000)
+    terms: dict[str, Any] = {"source": method(digits), "amount": 1000, "currency": "usd"}
+    confirm = Confirm(reference=f"ch_{asked.key}", **terms, **whose())
+    shown = await sandbox.confirm(confirm)
+    assert (shown.status, shown.amount, shown.fee) == ("succeeded", 1000, 59)
+    aside = Confirm(reference=f"ch_{asked.key}", capture=False, **terms, **whose())
+    assert (await sandbox.confirm(aside)).status == "requires_capture"
+    nothing = Confirm(reference="ch_nobody", **terms, **whose())
+    assert (await sandbox.confirm(nothing)).code == "processing_error"
     released = await sandbox.cancel(Cancel(**whose(), reference=f"ch_{asked.key}"))
     assert released.status == "canceled"
 

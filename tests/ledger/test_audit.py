@@ -56,9 +56,28 @@ SPOILED = {
     "what a payment says was given back is what its refunds and its parties say": f"""
         INSERT INTO payment (account, livemode, id, version, created, metadata, amount,
             amount_captured, amount_refunded, currency, status, capture, captured,
-            payment_method_payer, recipient, refunds, transaction_id)
+            payment_method_type, payment_method_payer, recipient, refunds, transaction_id)
         SELECT account, livemode, 'pay_test_1', 1, 0, '{{}}', 2, 2, 1, 'ssusd', 'succeeded', true,
-            true, 'own', 'x', '[]', 'x'
+            true, 'ssusd', 'own', 'x', '[]', 'x'
+        FROM ledger_balance WHERE {WALLET} LIMIT 1
+    """,
+    "what is pending in wallets is what their payments by card have unsettled": f"""
+        UPDATE ledger_balance SET code = replace(code, ':available', ':pending') WHERE {WALLET}
+    """,
+    "what is reserved of every product, and what has left, is what orders say": f"""
+        INSERT INTO ledger_balance (account, livemode, code, currency, debit_normal, guarded,
+            balance, entries, mark)
+        SELECT account, livemode, 'stock:prod_test_1:reserved', 'unit:prod_test_1', false, true,
+            1, 0, 0
+        FROM ledger_balance WHERE {WALLET} LIMIT 1
+    """,
+    "what orders say was paid and not given back is what their payments say": f"""
+        INSERT INTO sales_order (account, livemode, id, version, created, metadata, number, status,
+            payment_status, currency, items, discounts, subtotal, discount_total, tax_total,
+            shipping_total, total, amount_paid, amount_due, amount_refunded, escrow, payments,
+            refunds, fulfillments, returns, expires_at, counted, given_back)
+        SELECT account, livemode, 'ord_test_1', 1, 0, '{{}}', '1', 'paid', 'paid', 'ssusd', '[]',
+            '[]', 2, 0, 0, 0, 2, 2, 0, 0, false, '[]', '[]', '[]', '[]', 0, '[]', '{{}}'
         FROM ledger_balance WHERE {WALLET} LIMIT 1
     """,
     "the events of every object are numbered without a gap": """

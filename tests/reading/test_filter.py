@@ -21,7 +21,15 @@ from commerce.store import sql
 from commerce.store.database import _SERVER_SETTINGS
 from commerce.store.table import Filter, Page
 from tests.contract import refusal
-from tests.contract.surface import LISTS, MAKERS, REGISTRY, Rehearsal, beside_amounts, named
+from tests.contract.surface import (
+    LISTS,
+    MAKERS,
+    REGISTRY,
+    Rehearsal,
+    beside_amounts,
+    comparable,
+    named,
+)
 from tests.contract.test_list import whole
 from tests.stage import Party, Stage
 
@@ -54,8 +62,9 @@ def number(value: Any) -> Decimal:
 async def test_ranges_keep_what_lies_within(
     stage: Stage, many: Rehearsal, endpoint: Endpoint
 ) -> None:
-    data = await whole(stage, many, endpoint.path)
+    everything = await whole(stage, many, endpoint.path)
     for name in ordered(endpoint):
+        data = comparable(endpoint, name, everything)
         values = {thing[name] for thing in data} - {None}
         beside = beside_amounts(endpoint, name)
         for value in sorted(values, key=number)[:3]:

@@ -42,6 +42,12 @@ def redemptions_payable(livemode: bool) -> LedgerAccount:
     return LedgerAccount(NETWORK, livemode, "redemptions:payable", SSUSD, guarded=True)
 
 
+@lru_cache(256)
+def payouts_payable(livemode: bool, currency: str) -> LedgerAccount:
+    """What was withdrawn to bank accounts and not yet sent."""
+    return LedgerAccount(NETWORK, livemode, "payouts:payable", currency, guarded=True)
+
+
 @lru_cache(8)
 def fees_network(livemode: bool, currency: str = SSUSD) -> LedgerAccount:
     """What the network earned by transfer fees."""
@@ -79,3 +85,31 @@ def _stock(owner: str, livemode: bool, product: str, state: str) -> LedgerAccoun
 def fees_processing(livemode: bool, currency: str = SSUSD) -> LedgerAccount:
     """What the network earned by processing payments."""
     return LedgerAccount(NETWORK, livemode, "fees:processing", currency, sharded=True)
+
+
+@lru_cache(1024)
+def processor_receivable(livemode: bool, processor: str, currency: str) -> LedgerAccount:
+    """What a processor has captured and not yet paid out; below zero, what it is owed back."""
+    code = f"processor:{processor}:receivable"
+    return LedgerAccount(NETWORK, livemode, code, currency, debit_normal=True, sharded=True)
+
+
+@lru_cache(1024)
+def processor_expense(livemode: bool, processor: str, currency: str) -> LedgerAccount:
+    """What a processor has kept for itself."""
+    code = f"processor:{processor}:expense"
+    return LedgerAccount(NETWORK, livemode, code, currency, debit_normal=True, sharded=True)
+
+
+@lru_cache(1024)
+def bank(livemode: bool, name: str, currency: str) -> LedgerAccount:
+    """Money in the bank that a processor pays into, or from which payouts are made."""
+    code = f"bank:{name}"
+    return LedgerAccount(NETWORK, livemode, code, currency, debit_normal=True, sharded=True)
+
+
+@lru_cache(256)
+def payments_losses(livemode: bool, currency: str) -> LedgerAccount:
+    """What the network lost since a cardholder took back more than whoever was paid had."""
+    code = "payments:losses"
+    return LedgerAccount(NETWORK, livemode, code, currency, debit_normal=True, sharded=True)

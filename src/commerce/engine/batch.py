@@ -74,7 +74,8 @@ class Batch:
         return working
 
     def _needs(self) -> Needs:
-        needs = Needs(self.means.directory, self.session.lane)
+        means = self.means
+        needs = Needs(means.directory, self.session.lane, means.followers, means.fixtures)
         for work in self.works:
             work.command.needs(needs)
         return needs

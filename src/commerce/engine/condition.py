@@ -18,7 +18,7 @@ class Condition(NamedTuple):
 
     id: str
     states: frozenset[str] | None
-    """As `state_of` gives them; None: any state will do, if the object is there."""
+    """As `state_of` gives them, or versions in digits; None: any will do, if it is there."""
 
     def look(self, id_: str, held: Held) -> Condition | None:
         """Compare with a row that was just locked; gives what is left to be decided.
@@ -27,7 +27,7 @@ class Condition(NamedTuple):
         """
         if id_ != self.id:
             return self
-        if self.states is not None and state_of(held) not in self.states:
+        if self.states is not None and self.states.isdisjoint((state_of(held), str(held.version))):
             raise _conflict(f"'{id_[:64]}' is not, or no longer, as 'If-Match' says.")
         return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from commerce.engine.overlay import Overlay
@@ -76,6 +76,16 @@ class Bookkeeper:
         row: Row | None = self._overlay.read(BALANCE.key, key, lock=True)
         return row or (*key, account.debit_normal, account.guarded, 0, 0, 0)
 
+    def see_addresses(self, addresses: Iterable[str]) -> None:
+        """Look many addresses up at once, which one by one would each take a round of loading."""
+        livemode = self.caller.livemode
+        self._overlay.read_all(ADDRESS.key, [(livemode, address) for address in addresses])
+
+    def hold(self, accounts: Iterable[LedgerAccount]) -> None:
+        """Lock the balances of many accounts at once, for the same reason."""
+        keys = dict.fromkeys(account.shard(self.lane) for account in accounts)
+        self._overlay.read_all(BALANCE.key, keys, lock=True)
+
     def found(self, account: LedgerAccount) -> None:
         """Say that an account is new, so that nobody looks for it: it belongs to a new object."""
         key = account.shard(self.lane)
@@ -86,9 +96,10 @@ class Bookkeeper:
 
         It is listed under the account of its source, the caller's unless another is given.
         """
-        caller = self.caller
-        owner = account or caller.account
-        made = self._ids("txn", livemode=caller.livemode)
+        owner = account or self.caller.account
+        # A new account is given test money by whoever opens it, in whatever mode.
+        livemode = booking.postings[0].debit.livemode
+        made = self._ids("txn", livemode=livemode)
         mark = self._enter(made, net(booking))
         postings = postings_json(booking)
         tx_hash = transaction_hash(canonical(owner, made, self.now, booking, postings))
@@ -96,7 +107,7 @@ class Bookkeeper:
             TRANSACTION,
             (
                 owner,
-                caller.livemode,
+                livemode,
                 made,
                 1,
                 self.now,

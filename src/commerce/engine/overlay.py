@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from commerce.ledger.account import BALANCE, NETWORK, LedgerAccount
@@ -74,10 +74,19 @@ class Directory:
 class Needs:
     """What the verbs of a batch say they will touch, collected into one load."""
 
-    __slots__ = ("_directory", "lane", "unknown", "wanted")
+    __slots__ = ("_directory", "_fixtures", "followers", "lane", "unknown", "wanted")
 
-    def __init__(self, directory: Directory, lane: int) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        lane: int,
+        followers: Mapping[str, Any] | None = None,
+        fixtures: Sequence[Any] = (),
+    ) -> None:
         self._directory = directory
+        self._fixtures = fixtures
+        self.followers = followers or {}
+        """What moves on with an object, by the object's field that names it."""
         self.lane = lane
         self.wanted: dict[Index, dict[Key, bool]] = {}
         self.unknown: set[Key] = set()
@@ -96,6 +105,11 @@ class Needs:
         """What has been used of a cap, locked."""
         self.wanted.setdefault(CAP.key, {})[cap.key] = True
 
+    def furnish(self) -> None:
+        """What is touched by all that is put into a new account."""
+        for fixture in self._fixtures:
+            getattr(fixture, "__needs__", _nothing)(self)
+
     def address(self, livemode: bool, address: str) -> str:
         """An address of the directory; gives its owner, for codes of balances."""
         key = (livemode, address)
@@ -104,6 +118,10 @@ class Needs:
         if owner is None:
             self.unknown.add(key)
         return owner or NETWORK
+
+
+def _nothing(_: Needs) -> None:
+    """A fixture that touches nothing but what is new."""
 
 
 class WorkingSet:
@@ -175,20 +193,20 @@ class Overlay:
             raise Miss(index, key, lock=lock)
         return value
 
-    def read_all(self, index: Index, keys: Iterable[Key]) -> list[Row]:
-        """The rows there are of these, unlocked; all that nobody looked for is one `Miss`."""
+    def read_all(self, index: Index, keys: Iterable[Key], *, lock: bool = False) -> list[Row]:
+        """The rows there are of these; all that nobody looked for, or locked, is one `Miss`."""
         found: list[Row] = []
         unseen: list[Key] = []
         for key in keys:
             try:
-                row = self.read(index, key)
+                row = self.read(index, key, lock=lock)
             except Miss as miss:
                 unseen += miss.keys
                 continue
             if row is not None:
                 found.append(row)
         if unseen:
-            raise Miss(index, *unseen, lock=False)
+            raise Miss(index, *unseen, lock=lock)
         return found
 
     def see(self, kind: Kind, owner: tuple[str, bool], ids: Iterable[str]) -> dict[str, Any]:

@@ -35,6 +35,14 @@ class Means(NamedTuple):
     docs_url: str
     fixtures: Sequence[Callable[[Tx, Any], None]] = ()
     """What each new account begins with."""
+    followers: Mapping[str, Any] = {}
+    """What moves on with an object of a lower area, by the field that names it there."""
+    settlement_days: int = 2
+    """After how many banking days a processor pays, where it does not say so itself."""
+    order_expiry_hours: int = 24
+    order_completion_days: int = 3
+    order_dispute_days: int = 14
+    """How long an order waits for its money, and after its delivery for what they say."""
 
 
 class Emitted(NamedTuple):
@@ -316,6 +324,11 @@ class Tx(Bookkeeper, Respondent):
         for fixture in self._means.fixtures:
             fixture(self, account)
 
+    @property
+    def means(self) -> Means:
+        """What verbs work with: what the operator has set, and what areas declare."""
+        return self._means
+
     def tell(self, account: str, event: str, object_id: str, body: bytes) -> None:
         """Emit an event to an account that does not own the object, of which it hears this once.
 
@@ -326,13 +339,21 @@ class Tx(Bookkeeper, Respondent):
         head = (account, livemode, made, 1, self.now, "{}", event, object_id, 1)
         self._overlay.append(EVENT, (*head, body.decode(), None, None, None))
 
-    def claim(self, table: Table, row: Row) -> Row | None:
-        """Write a row, unless there is one under its key already: that one is given, and stays."""
+    def claim(self, table: Table, row: Row, *, fresh: bool = False) -> Row | None:
+        """Write a row, unless there is one under its key already: that one is given, and stays.
+
+        Nobody looks where the key is `fresh`, as that of something of a new account is.
+        """
         key = table.key.of(row)
-        found: Row | None = self._overlay.read(table.key, key)
+        found: Row | None = None if fresh else self._overlay.read(table.key, key)
         if found is None:
             self._overlay.put(table.key, key, row)
         return found
+
+    def rewrite(self, table: Table, row: Row) -> None:
+        """Write a row over the one under its key, which is locked."""
+        self._overlay.read(table.key, key := table.key.of(row), lock=True)
+        self._overlay.put(table.key, key, row)
 
     # Jobs
 

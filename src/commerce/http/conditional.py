@@ -4,6 +4,7 @@ The tag of an object is `"<state>-<digest>"`: the state of its version, by which
 decided on the locked row, and the digest of the very bytes answered, by which `If-None-Match`
 is. So an expanded object has another tag than the plain one, and both name its state. What is no
 single object, a list or a balance, has the digest alone, and no write is conditional on it.
+What shows its `version` may be known by that as well: `If-Match: 3`, with quotes or without.
 Where an answer says when it was read, that is left out of the digest, and the tag is a weak one.
 """
 
@@ -20,6 +21,7 @@ from commerce.kernel.errors import ApiError
 CACHE = ("Cache-Control", "private, no-cache")
 """Answers are a caller's own, and are asked about again before they are used again."""
 _DIGEST_BYTES = 12
+_VERSION = re.compile(rb"[1-9][0-9]{0,14}")
 _TAG = re.compile(rb'[ \t,]*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*(?=,|$)')
 
 
@@ -63,11 +65,15 @@ def condition(header: bytes | None, path: dict[str, str]) -> Condition | None:
         raise _invalid("'If-Match' has no object here that it could be about.")
     if header.strip() == b"*":
         return Condition(id_, None)
+    if _VERSION.fullmatch(bare := header.strip()):
+        return Condition(id_, frozenset({bare.decode()}))
     tags = _tags(header)
     if tags is None:
         raise _invalid("'If-Match' must be a list of tags, each as an ETag gave it.")
-    states = (tag.text.partition("-") for tag in tags if not tag.weak)
-    return Condition(id_, frozenset(state for state, dash, _ in states if dash))
+    strong = [tag.text for tag in tags if not tag.weak]
+    states = [state for state, dash, _ in (text.partition("-") for text in strong) if dash]
+    versions = [text for text in strong if _VERSION.fullmatch(text.encode())]
+    return Condition(id_, frozenset((*states, *versions)))
 
 
 def _tags(header: bytes) -> list[_Tag] | None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from commerce.kernel.errors import ApiError
-from commerce.resource.registry import Endpoint
+from commerce.resource.registry import TAKEN_AS, Endpoint
 
 METHODS = ("GET", "POST", "PATCH", "DELETE")
 
@@ -66,10 +66,9 @@ class Router:
                 break
         if node is None or not node.endpoints:
             raise ApiError("route_missing", f"There is nothing at {method} {raw_path[:200]}.")
-        if method == "PUT" and "PATCH" in node.endpoints:
-            method = "PATCH"
-        if method == "HEAD" and "GET" in node.endpoints:
-            method = "GET"
+        stands_for = TAKEN_AS.get(method, method)
+        if method not in node.endpoints and stands_for in node.endpoints:
+            method = stands_for
         found = node.endpoints.get(method)
         if found is None:
             allowed = {*node.endpoints, "HEAD"} if "GET" in node.endpoints else node.endpoints

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from commerce.kernel.errors import ApiError
 
 DAY_SECONDS: Final = 86_400
+HOUR_SECONDS: Final = 3600
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
 # Years 1900 to 2199. Milliseconds sent for seconds fall far outside and are refused.

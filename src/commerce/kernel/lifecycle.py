@@ -7,14 +7,16 @@ class Lifecycle:
     """The states of a kind of object and the verbs between them.
 
     Read from lines of `state verb state`, with comments after `#`; the first state is the
-    initial one. Raises ValueError at construction for a line of another shape, a name that is
-    no identifier, two lines for one state and verb, or a state that cannot be reached.
+    initial one. Where it depends on the object in which state a verb leaves it, the line names
+    each with `|` between: `paid fulfill partially_fulfilled|fulfilled`. Raises ValueError at
+    construction for a line of another shape, a name that is no identifier, two lines for one
+    state and verb, or a state that cannot be reached.
     """
 
     def __init__(self, name: str, table: str) -> None:
         """Read the table of the object kind called `name`."""
         self.name = name
-        self._moves: dict[str, dict[str, str]] = {}
+        self._moves: dict[str, dict[str, tuple[str, ...]]] = {}
         self._targets: dict[str, dict[str, None]] = {}
         _require_identifier(name, name)
         for line in table.splitlines():
@@ -28,15 +30,25 @@ class Lifecycle:
         self.terminal = tuple(state for state, verbs in self._moves.items() if not verbs)
         self._require_reachable()
 
-    def move(self, state: str, verb: str) -> str:
+    def move(self, state: str, verb: str, to: str | None = None) -> str:
         """Give the state that the verb leads to. Raises state_invalid, naming both states.
 
-        Raises KeyError for a state or verb the table lacks: a programming error.
+        `to` chooses where it leads to several, which are the caller's to tell apart; the first of
+        them by default. Raises KeyError for a state or verb the table lacks, ValueError for a
+        `to` that the line lacks: programming errors.
         """
-        target = self._moves[state].get(verb)
-        if target is None:
+        targets = self._moves[state].get(verb)
+        if targets is None:
             raise self._refusal(state, verb)
-        return target
+        if to is None:
+            return targets[0]
+        if to not in targets:
+            raise ValueError(f"{self.name}: '{state} {verb}' does not lead to '{to}'")
+        return to
+
+    def targets(self, state: str, verb: str) -> tuple[str, ...]:
+        """Give every state that a verb may lead to from one that takes it."""
+        return self._moves[state][verb]
 
     def allowed(self, state: str) -> tuple[str, ...]:
         """Give the verbs a state takes, in the table's order."""
@@ -46,22 +58,24 @@ class Lifecycle:
         """Draw it as a Mermaid state diagram."""
         arrows = [f"[*] --> {self.initial}"]
         for state, verbs in self._moves.items():
-            arrows += [f"{state} --> {target}: {verb}" for verb, target in verbs.items()]
+            arrows += [f"{state} --> {to}: {verb}" for verb, all_ in verbs.items() for to in all_]
         arrows += [f"{state} --> [*]" for state in self.terminal]
         return "\n    ".join(["stateDiagram-v2", *arrows])
 
     def _add(self, words: list[str]) -> None:
         if len(words) != 3:  # noqa: PLR2004
             raise ValueError(f"{self.name}: not 'state verb state': {' '.join(words)}")
-        for word in words:
+        state, verb, last = words
+        targets = last.split("|")
+        for word in (state, verb, *targets):
             _require_identifier(self.name, word)
-        state, verb, target = words
         verbs = self._moves.setdefault(state, {})
         if verb in verbs:
             raise ValueError(f"{self.name}: '{state} {verb}' stands twice")
-        verbs[verb] = target
-        self._moves.setdefault(target, {})
-        self._targets.setdefault(verb, {})[target] = None
+        verbs[verb] = tuple(targets)
+        for target in targets:
+            self._moves.setdefault(target, {})
+            self._targets.setdefault(verb, {})[target] = None
 
     def _require_reachable(self) -> None:
         reached: set[str] = set()
@@ -70,7 +84,7 @@ class Lifecycle:
             state = waiting.pop()
             if state not in reached:
                 reached.add(state)
-                waiting.extend(self._moves[state].values())
+                waiting.extend(to for all_ in self._moves[state].values() for to in all_)
         lost = [state for state in self.states if state not in reached]
         if lost:
             raise ValueError(f"{self.name}: nothing leads to {', '.join(lost)}")

@@ -158,8 +158,24 @@ INVARIANTS = (
                SELECT account, livemode, id, 'verified' FROM stablecoin_reserve_deposit
                WHERE status = 'verified'
                UNION ALL
+               SELECT account, livemode, id, 'withdrawn' FROM payout
+               UNION ALL
+               SELECT account, livemode, id, CASE status WHEN 'paid' THEN 'sent' ELSE status END
+               FROM payout WHERE status <> 'pending'
+               UNION ALL
                SELECT account, livemode, id, 'adjusted:' || number
                FROM product CROSS JOIN LATERAL generate_series(1, adjustments) number
+               UNION ALL
+               SELECT account, livemode, id, 'shipped:' || product
+               FROM fulfillment CROSS JOIN LATERAL jsonb_array_elements_text(counted) product
+               UNION ALL
+               SELECT t.account, t.livemode, t.source, t.booking
+               FROM ledger_transaction t JOIN sales_order o
+                   ON (o.account, o.livemode, o.id) = (t.account, t.livemode, t.source)
+               UNION ALL
+               SELECT t.account, t.livemode, t.source, t.booking
+               FROM ledger_transaction t JOIN order_draft d
+                   ON (d.account, d.livemode, d.id) = (t.account, t.livemode, t.source)
                UNION ALL
                SELECT a.account, p.livemode, p.id, b.booking
                FROM payment p
@@ -183,12 +199,54 @@ INVARIANTS = (
                        AND (p.status = 'canceled' OR p.captured AND p.amount_captured < p.amount)
                ) b (booking)
                UNION ALL
+               SELECT p.account, p.livemode, p.id, b.booking
+               FROM payment p
+               CROSS JOIN LATERAL (
+                   SELECT 'paid' WHERE p.captured
+                   UNION ALL
+                   SELECT 'paid:' || place
+                   FROM jsonb_array_elements(p.splits) WITH ORDINALITY s (split, place)
+                   WHERE split->>'transaction' <> p.transaction_id
+                   UNION ALL
+                   SELECT 'application_fee' WHERE p.captured AND p.application_fee_amount > 0
+                   UNION ALL
+                   SELECT 'settled' WHERE p.captured AND p.unsettled IS NULL
+               ) b (booking)
+               WHERE p.payment_method_type = 'card'
+               UNION ALL
                SELECT a.account, r.livemode, r.id, 'refunded:' || place
                FROM refund r
                CROSS JOIN LATERAL
                    jsonb_array_elements(r.sources) WITH ORDINALITY s (source, place)
                JOIN address a ON a.livemode = r.livemode AND a.address = source->>'wallet'
                WHERE r.status = 'succeeded' AND source->>'wallet' <> r.recipient
+               UNION ALL
+               SELECT a.account, r.livemode, r.id, verb || ':' || place
+               FROM refund r
+               CROSS JOIN LATERAL
+                   jsonb_array_elements(r.sources) WITH ORDINALITY s (source, place)
+               JOIN address a ON a.livemode = r.livemode AND a.address = source->>'wallet'
+               CROSS JOIN LATERAL (
+                   SELECT 'refunded' UNION ALL SELECT 'restored' WHERE r.status = 'failed'
+               ) b (verb)
+               WHERE r.recipient IS NULL AND source->>'transaction' IS NOT NULL
+               UNION ALL
+               SELECT a.account, d.livemode, d.id, verb || ':' || place
+               FROM dispute d
+               CROSS JOIN LATERAL
+                   jsonb_array_elements(d.withdrawals) WITH ORDINALITY w (withdrawal, place)
+               JOIN address a ON a.livemode = d.livemode AND a.address = withdrawal->>'wallet'
+               CROSS JOIN LATERAL (
+                   SELECT 'disputed' UNION ALL SELECT 'reinstated' WHERE d.status = 'won'
+               ) b (verb)
+               WHERE withdrawal->>'transaction' IS NOT NULL
+               UNION ALL
+               SELECT account, livemode, id, verb
+               FROM dispute d
+               CROSS JOIN LATERAL (
+                   SELECT 'covered' UNION ALL SELECT 'recovered' WHERE d.status = 'won'
+               ) b (verb)
+               WHERE d.covered > 0
            )
            SELECT coalesce(m.livemode, t.livemode) AS livemode,
                coalesce(m.id, t.source) AS source, coalesce(m.booking, t.booking) AS booking
@@ -196,7 +254,7 @@ INVARIANTS = (
            FULL JOIN ledger_transaction t
                ON t.account = m.account AND t.livemode = m.livemode
                AND t.source = m.id AND t.booking = m.booking
-           WHERE m.id IS NULL OR t.id IS NULL""",
+           WHERE t.id IS NULL OR m.id IS NULL AND t.booking NOT LIKE 'settled:%'""",
     ),
     Invariant(
         "what is set aside is what scheduled transfers and payments to capture will cost",
@@ -218,19 +276,95 @@ INVARIANTS = (
            WHERE coalesce(held, 0) <> coalesce(promised, 0)""",
     ),
     Invariant(
+        "what is owed to bank accounts is what payouts have not sent",
+        """SELECT livemode, currency, owed, promised FROM (
+               SELECT livemode, currency, sum(balance) AS owed FROM ledger_balance
+               WHERE code = 'payouts:payable' GROUP BY livemode, currency
+           ) b FULL JOIN (
+               SELECT livemode, currency, sum(amount) AS promised FROM payout
+               WHERE status = 'pending' GROUP BY livemode, currency
+           ) p USING (livemode, currency)
+           WHERE coalesce(owed, 0) <> coalesce(promised, 0)""",
+    ),
+    Invariant(
         "what a payment says was given back is what its refunds and its parties say",
         """SELECT p.account, p.livemode, p.id, p.amount_refunded, r.total, s.parts
            FROM payment p
            LEFT JOIN (
                SELECT account, livemode, payment, sum(amount) AS total
-               FROM refund GROUP BY account, livemode, payment
+               FROM refund WHERE status <> 'failed' GROUP BY account, livemode, payment
            ) r ON (r.account, r.livemode, r.payment) = (p.account, p.livemode, p.id)
            LEFT JOIN LATERAL (
-               SELECT sum((each->>'amount_refunded')::numeric * 1000000) AS parts
+               SELECT sum((each->>'amount')::numeric) AS whole,
+                   sum((each->>'amount_refunded')::numeric) AS parts
                FROM jsonb_array_elements(p.splits) each
            ) s ON p.splits IS NOT NULL
            WHERE p.amount_refunded <> coalesce(r.total, 0)
-               OR p.amount_refunded <> s.parts + coalesce(p.application_fee_refunded, 0)""",
+               OR (p.amount_refunded - coalesce(p.application_fee_refunded, 0)) * s.whole
+                   <> s.parts * p.amount""",
+    ),
+    Invariant(
+        "what is pending in wallets is what their payments by card have unsettled",
+        """SELECT livemode, address, currency, held, promised FROM (
+               SELECT livemode, split_part(code, ':', 2) AS address, currency,
+                   sum(balance) AS held
+               FROM ledger_balance WHERE code LIKE 'wallet:%:pending'
+               GROUP BY livemode, address, currency
+           ) b FULL JOIN (
+               SELECT p.livemode, each->>'wallet' AS address, p.currency,
+                   sum((each->>'amount')::bigint) AS promised
+               FROM payment p CROSS JOIN LATERAL jsonb_array_elements(p.unsettled) each
+               WHERE p.unsettled IS NOT NULL GROUP BY p.livemode, address, p.currency
+           ) t USING (livemode, address, currency)
+           WHERE coalesce(held, 0) <> coalesce(promised, 0)""",
+    ),
+    Invariant(
+        "what is reserved of every product, and what has left, is what orders say",
+        """WITH told AS (
+               SELECT account, livemode, item->>'product' AS product,
+                   sum(CASE WHEN status NOT IN ('cancelled', 'refunded') THEN
+                       (item->>'quantity')::bigint - (item->>'quantity_fulfilled')::bigint
+                   END) AS reserved,
+                   sum((item->>'quantity_fulfilled')::bigint - (item->>'quantity_returned')::bigint)
+                       AS shipped
+               FROM (
+                   SELECT account, livemode, status, items, counted FROM sales_order
+                   UNION ALL
+                   SELECT account, livemode, 'pending', (content->>'items')::jsonb,
+                       (content->>'counted')::jsonb
+                   FROM order_draft WHERE content IS NOT NULL
+               ) asked CROSS JOIN LATERAL jsonb_array_elements(items) item
+               WHERE counted ? (item->>'id')
+               GROUP BY account, livemode, item->>'product'
+           ), held AS (
+               SELECT account, livemode, split_part(code, ':', 2) AS product,
+                   sum(balance) FILTER (WHERE code LIKE '%:reserved') AS reserved,
+                   sum(balance) FILTER (WHERE code LIKE '%:shipped') AS shipped
+               FROM ledger_balance WHERE code LIKE 'stock:%:%'
+               GROUP BY account, livemode, product
+           )
+           SELECT account, livemode, product, held.reserved, told.reserved AS reserved_for_orders,
+               held.shipped, told.shipped AS shipped_of_orders
+           FROM told FULL JOIN held USING (account, livemode, product)
+           WHERE coalesce(held.reserved, 0) <> coalesce(told.reserved, 0)
+               OR coalesce(held.shipped, 0) <> coalesce(told.shipped, 0)""",
+    ),
+    Invariant(
+        "what orders say was paid and not given back is what their payments say",
+        """SELECT o.account, o.livemode, o.id, o.amount_paid, o.amount_refunded, p.captured, p.given
+           FROM sales_order o
+           LEFT JOIN (
+               SELECT account, livemode, order_id, sum(amount_captured) AS captured,
+                   sum(amount_refunded) AS given, sum(asked) AS asked
+               FROM payment LEFT JOIN (
+                   SELECT account, livemode, payment AS id, sum(amount) AS asked
+                   FROM refund WHERE status = 'pending' GROUP BY account, livemode, payment
+               ) waiting USING (account, livemode, id)
+               WHERE order_id IS NOT NULL GROUP BY account, livemode, order_id
+           ) p ON (p.account, p.livemode, p.order_id) = (o.account, o.livemode, o.id)
+           WHERE o.payment_status <> 'escrowed' AND o.amount_paid - o.amount_refunded
+               NOT BETWEEN coalesce(p.captured, 0) - coalesce(p.given, 0)
+                   AND coalesce(p.captured, 0) - coalesce(p.given, 0) + coalesce(p.asked, 0)""",
     ),
     Invariant(
         "the events of every object are numbered without a gap",

@@ -12,15 +12,19 @@ def event_types(noun: type[Noun]) -> tuple[str, ...]:
     """The types of all events that tell of a noun's objects.
 
     A class names them in `emits: ClassVar`; without it they are `<event>.created` and
-    `<event>.updated`. Each state that a verb of the lifecycle leads to adds `<event>.<state>`.
+    `<event>.updated`. Each state that a verb of the lifecycle leads to adds `<event>.<state>`,
+    unless the class names all that there are in `tells: ClassVar`.
     """
     event = noun.__noun__.event
+    all_: tuple[str, ...] | None = getattr(noun, "tells", None)
+    if all_ is not None:
+        return all_
     named: Iterable[str] = getattr(noun, "emits", (f"{event}.created", f"{event}.updated"))
     lifecycle: Lifecycle | None = getattr(noun, "lifecycle", None)
     entered: list[str] = []
     if lifecycle is not None:
         moves = [(state, verb) for state in lifecycle.states for verb in lifecycle.allowed(state)]
-        entered = [f"{event}.{lifecycle.move(state, verb)}" for state, verb in moves]
+        entered = [f"{event}.{to}" for move in moves for to in lifecycle.targets(*move)]
     return tuple(dict.fromkeys([*named, *entered]))
 
 

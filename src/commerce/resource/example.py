@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
+from commerce.engine.overlay import Needs
 from commerce.engine.tx import Tx
 
 
@@ -43,6 +44,16 @@ def fixture(planted: Declared) -> Declared:
     """
     planted.__fixture__ = True  # type: ignore[attr-defined]
     return planted
+
+
+def needing(needs: Callable[[Needs], None]) -> Callable[[Declared], Declared]:
+    """Say what a fixture touches beside what is new with the account."""
+
+    def declare(planted: Declared) -> Declared:
+        planted.__needs__ = needs  # type: ignore[attr-defined]
+        return planted
+
+    return declare
 
 
 def fixtures_of(modules: Sequence[Any]) -> list[Fixture]:

@@ -24,6 +24,9 @@ MetadataValue = Annotated[str, msgspec.Meta(max_length=500)]
 PAIRS_MAX = 50
 CENT = UNIT[SSUSD] // 100
 """In millionths."""
+PERCENT_MAX = 1_000_000
+"""A hundred percent, in millionths of the whole."""
+_PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{1,4})?")
 _MEASURE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?")
 Metadata = Annotated[dict[MetadataKey, MetadataValue | None], msgspec.Meta(max_length=PAIRS_MAX)]
 
@@ -55,6 +58,18 @@ class Measure(str):
     __slots__ = ()
 
 
+class Percent(str):
+    """A percentage from 0 to 100: a decimal string or number, as plain as it can be."""
+
+    __slots__ = ()
+
+    @property
+    def millionths(self) -> int:
+        """Which part of one it is, in millionths: 8.25 % are 82,500."""
+        major, _, minor = self.partition(".")
+        return int(major) * 10_000 + int(minor.ljust(4, "0"))
+
+
 class Moment(int):
     """A time: Unix seconds, an ISO 8601 date, or a date-time with an offset."""
 
@@ -80,6 +95,8 @@ def decode(type_: type[Any], value: Any) -> Any:
             return Moment(parse_time(value, param=""))
         if type_ is Price:
             return Price(_number(value, "amount_invalid"))
+        if type_ is Percent:
+            return percent(_number(value, "parameter_invalid"), param="value")
         if type_ is Measure:
             return _measure(_number(value, "parameter_invalid"))
     except ApiError as error:
@@ -100,8 +117,21 @@ def _measure(text: str) -> Measure:
     if not _MEASURE.fullmatch(text) or not text.strip("0."):
         message = "'value' must be a decimal above zero, of at most 9 digits and 3 after the point."
         raise ApiError("parameter_invalid", message, param="value")
+    return Measure(_plain(text))
+
+
+def percent(text: str, *, param: str) -> Percent:
+    """A percentage from 0 to 100. Raises `parameter_invalid`."""
+    if not _PERCENT.fullmatch(text) or (found := Percent(_plain(text))).millionths > PERCENT_MAX:
+        message = f"'{param}' must be a percentage: a decimal from 0 to 100 with at most 4 digits"
+        raise ApiError("parameter_invalid", f"{message} after the point.", param=param)
+    return found
+
+
+def _plain(text: str) -> str:
+    """A decimal without zeros that say nothing."""
     major, _, minor = text.partition(".")
-    return Measure(".".join(filter(None, (major.lstrip("0") or "0", minor.rstrip("0")))))
+    return ".".join(filter(None, (major.lstrip("0") or "0", minor.rstrip("0"))))
 
 
 def priced(price: Price, currency: str, *, param: str) -> Money:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +13,9 @@ from commerce.resource.operation import Access, Operation, operations_of
 from commerce.store.table import Table
 
 Kind = Literal["verb", "view", "retrieve", "list"]
+
+TAKEN_AS: Mapping[str, str] = {"PUT": "PATCH", "POST": "PATCH", "HEAD": "GET"}
+"""What a method is taken as at a path that does not take it itself."""
 
 
 class Endpoint(NamedTuple):
@@ -29,6 +32,12 @@ class Endpoint(NamedTuple):
     def name(self) -> str:
         """How the operation is known, its aliases included."""
         return f"{self.method} {self.path}"
+
+    @property
+    def also(self) -> list[str]:
+        """The other methods by which a write is taken at its path."""
+        others = [method for method, stands_for in TAKEN_AS.items() if stands_for == self.method]
+        return [f"{method} {self.path}" for method in others] if self.kind == "verb" else []
 
     @property
     def url(self) -> str:

@@ -48,7 +48,8 @@ async def test_a_payer_confirms_with_a_key_of_their_own_and_the_secret(
 
     done = await seen(stage, asked, merchant)
     assert (done["status"], done["net"]) == ("succeeded", "99.99")
-    assert done["payment_method"] == EXTERNAL | {"wallet_address": payer.wallet}
+    whole = {"wallet_address": payer.wallet, "id": None, "card": None}
+    assert done["payment_method"] == EXTERNAL | whole
     entries = await stage.entries(done["transaction"]["id"])
     assert entries == {
         (payer.id, f"wallet:{payer.wallet}:available"): 100_000_000,

@@ -8,6 +8,10 @@ from tests.areas.payments.scene import CREATE, FEE, balances, funded, kinds, pay
 from tests.ladder import Rung, climb, refused
 from tests.stage import Party, Stage
 
+BY_CARD = "pay_test_456"
+"""The payment that every test account begins with."""
+CARD = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2034}
+
 
 @pytest.fixture
 async def merchant(stage: Stage) -> Party:
@@ -29,19 +33,25 @@ async def test_the_guards_of_a_payment_come_in_their_order(stage: Stage, friend:
         poor.key,
         Rung({}, 400, "parameter_missing", "amount"),
         Rung({"amount": "x"}, 400, "parameter_missing", "currency"),
-        Rung({"currency": "usd"}, 400, "currency_unsupported", "currency"),
+        Rung({"currency": "xyz"}, 400, "currency_unsupported", "currency"),
+        Rung({"currency": "usd"}, 400, "parameter_missing", "payment_method"),
+        Rung(
+            {"payment_method": {"type": "ach", "payer": "nobody"}},
+            *(400, "parameter_invalid", "payment_method.type", "card, ssusd"),
+        ),
+        Rung(
+            {"payment_method": {"type": "ssusd", "payer": "nobody", "card": CARD}},
+            *(400, "currency_unsupported", "currency", "ssusd"),
+        ),
         Rung({"currency": "ssusd"}, 400, "amount_invalid", "amount"),
+        Rung({"amount": "0.01"}, 400, "parameter_invalid", "payment_method.payer"),
         Rung(
-            {"amount": "0.01", "payment_method": "pm_card_visa"},
-            *(400, "parameter_invalid", "payment_method", "ssusd"),
+            {"payment_method": {"type": "ssusd", "payer": "external", "card": CARD}},
+            *(400, "parameter_invalid", "payment_method.card"),
         ),
         Rung(
-            {"payment_method": {"type": "card"}},
-            *(400, "parameter_invalid", "payment_method.type", "ssusd"),
-        ),
-        Rung(
-            {"payment_method": {"type": "ssusd", "payer": "nobody"}},
-            *(400, "parameter_invalid", "payment_method.payer"),
+            {"payment_method": {"type": "ssusd", "payer": "external", "wallet_address": "x"}},
+            *(400, "parameter_invalid", "payment_method.wallet_address"),
         ),
         Rung(
             {
@@ -101,7 +111,11 @@ async def test_a_payment_pays_its_recipient_less_the_fee(
             "type": "ssusd",
             "payer": "own",
             "wallet_address": merchant.wallet,
+            "id": None,
+            "card": None,
         },
+        "available_on": None,
+        "processor_response": None,
     }
     assert {name: made[name] for name in shown} == shown
     assert await stage.entries(made["transaction"]["id"]) == {
@@ -208,11 +222,11 @@ async def test_lists_are_at_both_paths_and_filtered(
         assert page["url"] == "/v1/payments"
         return [each["id"] for each in page["data"]]
 
-    assert await ids("") == await ids("", "/payments") == [two["id"], one["id"]]
+    assert await ids("") == await ids("", "/payments") == [BY_CARD, two["id"], one["id"]]
     for query, found in (
         ("status=requires_capture", [two]),
-        ("status[]=succeeded&status[]=canceled", [one]),
-        ("customer=cust_test_123", [two]),
+        ("status[]=succeeded&status[]=canceled&currency=ssusd", [one]),
+        ("customer=cust_test_123&currency=ssusd", [two]),
         ("currency=ssusd&amount=1", [one]),
         ("currency=ssusd&amount[gt]=1", [two]),
         ("payment_method_type=ssusd", [two, one]),
@@ -222,9 +236,11 @@ async def test_lists_are_at_both_paths_and_filtered(
         assert await ids(query) == [each["id"] for each in found], query
     bare = await stage.ask("GET /payments?amount=1", merchant.key)
     assert (bare.status, bare.error["param"]) == (400, "currency")
-    card = await stage.ask("GET /payments?payment_method_type=card", merchant.key)
-    assert (card.status, card.error["code"]) == (400, "parameter_invalid")
-    assert (await stage.get("/payments", friend.key))["data"] == []
+    assert await ids("payment_method_type=card") == [BY_CARD]
+    cheque = await stage.ask("GET /payments?payment_method_type=cheque", merchant.key)
+    assert (cheque.status, cheque.error["code"]) == (400, "parameter_invalid")
+    others = (await stage.get("/payments", friend.key))["data"]
+    assert [each["id"] for each in others] == [BY_CARD]
 
 
 async def test_every_movement_of_this_module_balances(stage: Stage) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
 from commerce.areas.payments.payment import Payment
 from commerce.areas.payments.refund import Refund
+from tests.areas.payments.card.scene import DECLINED, SHOWS_UP, TIMES_OUT, VISA, ask
 from tests.areas.payments.scene import REFUND, ask_for, funded, pay, seen
 from tests.ladder import refused
 from tests.stage import Party, Stage
 
 LIFECYCLE = Payment.lifecycle
-PASSED_THROUGH = {"processing"}
-"""States that no commit leaves a payment in."""
-STATES = [state for state in LIFECYCLE.states if state not in PASSED_THROUGH]
 VERBS = ("confirm", "capture", "cancel", "refund")
 ALLOWED = {
     ("requires_action", "confirm"): "succeeded",
@@ -24,10 +23,35 @@ ALLOWED = {
     ("requires_capture", "cancel"): "canceled",
     ("succeeded", "refund"): "succeeded",
 }
+OF_WALLETS = [state for state in LIFECYCLE.states if state not in {"processing", "failed"}]
+"""No commit leaves a payment from a wallet in the others."""
+CASES = [
+    *itertools.product(["ssusd"], OF_WALLETS, VERBS),
+    *[
+        case
+        for case in itertools.product(["card"], LIFECYCLE.states, VERBS)
+        if case != ("card", "succeeded", "refund")
+    ],
+]
+BY_CARD: dict[str, tuple[str, dict[str, Any]]] = {
+    "processing": (TIMES_OUT, {}),
+    "requires_action": (SHOWS_UP, {}),
+    "requires_capture": (VISA, {"capture": False}),
+    "succeeded": (VISA, {}),
+    "failed": (DECLINED, {}),
+    "canceled": (VISA, {"capture": False}),
+}
 
 
-async def in_state(stage: Stage, party: Party, state: str) -> str:
+async def in_state(stage: Stage, party: Party, kind: str, state: str) -> str:
     """A payment in a state."""
+    if kind == "card":
+        method, more = BY_CARD[state]
+        reply = await ask(stage, party, method, **more)
+        id_ = str(reply.error["payment"] if reply.status == 402 else reply.json["id"])
+        if state == "canceled":
+            await stage.done(f"POST /payments/{id_}/cancel", party.key)
+        return id_
     if state == "succeeded":
         return str((await pay(stage, party))["id"])
     if state == "requires_capture":
@@ -39,17 +63,22 @@ async def in_state(stage: Stage, party: Party, state: str) -> str:
 
 
 def test_the_table_of_what_is_allowed_is_the_lifecycles() -> None:
-    moves = {(state, verb) for state in STATES for verb in LIFECYCLE.allowed(state)}
-    assert moves | {("succeeded", "refund")} == ALLOWED.keys()
-    assert Refund.lifecycle.states == ("pending", "succeeded")
+    states = [state for state in LIFECYCLE.states if state != "processing"]
+    moves = {(state, verb) for state in states for verb in LIFECYCLE.allowed(state)}
+    asking = {("requires_action", "ask"), ("requires_capture", "ask")}
+    assert moves | {("succeeded", "refund")} == ALLOWED.keys() | asking
+    of_processors = {"succeed", "authorize", "require_action", "fail", "release"}
+    assert set(LIFECYCLE.allowed("processing")) == of_processors
+    assert Refund.lifecycle.states == ("pending", "succeeded", "failed")
 
 
-@pytest.mark.parametrize(("state", "verb"), [*itertools.product(STATES, VERBS)])
+@pytest.mark.parametrize(("kind", "state", "verb"), CASES)
 async def test_a_verb_moves_a_payment_or_is_refused_and_leaves_nothing(
-    stage: Stage, state: str, verb: str
+    stage: Stage, kind: str, state: str, verb: str
 ) -> None:
-    party = await funded(stage)
-    id_ = await in_state(stage, party, state)
+    party = await (funded(stage) if kind == "ssusd" else stage.open_account())
+    id_ = await in_state(stage, party, kind, state)
+    assert (await stage.get(f"/payments/{id_}", party.key))["status"] == state
     route = f"POST /payments/{id_}/{verb}"
     after = ALLOWED.get((state, verb))
     if after is None:

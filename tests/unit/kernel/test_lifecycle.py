@@ -100,6 +100,7 @@ def test_it_draws_itself() -> None:
         ("lamp", "off press on now", "not 'state verb state'"),
         ("lamp", "off press on\noff press broken", "'off press' stands twice"),
         ("lamp", "off press-hard on", "'press-hard' is not an identifier"),
+        ("lamp", "off press on|", "'' is not an identifier"),
         ("a lamp", "off press on", "'a lamp' is not an identifier"),
         ("lamp", "off press on\nlost find off", "nothing leads to lost"),
         ("lamp", "off press on\na go b\nb go a", "nothing leads to a, b"),
@@ -116,3 +117,17 @@ def test_a_refusal_names_the_state_a_verb_leads_to_wherever_it_stands_in_the_tab
         made.move("shut", "close")
     with pytest.raises(ApiError, match=r"This box is already 'open'\. What it allows now: close\."):
         made.move("open", "open")
+
+
+def test_a_verb_may_lead_to_one_of_several_states_as_the_object_says() -> None:
+    made = Lifecycle("parcel", "held release new|packed\nnew hold held\npacked hold held")
+    assert made.states == ("held", "new", "packed")
+    assert made.move("held", "release") == "new"
+    assert made.move("held", "release", "packed") == "packed"
+    assert made.targets("held", "release") == ("new", "packed")
+    assert made.allowed("held") == ("release",)
+    with pytest.raises(ValueError, match="'held release' does not lead to 'held'"):
+        made.move("held", "release", "held")
+    with pytest.raises(ApiError, match=r"This parcel is already 'packed'\."):
+        made.move("packed", "release")
+    assert "held --> new: release\n    held --> packed: release" in made.mermaid()

@@ -127,10 +127,13 @@ class OneCustomer(Params, frozen=True, kw_only=True):
     """The customer's id."""
 
 
-def _checked(params: CreateCustomer | UpdateCustomer, *, livemode: bool) -> dict[str, Any]:
+def checked(
+    params: CreateCustomer | UpdateCustomer, *, livemode: bool, within: str = ""
+) -> dict[str, Any]:
     """The fields that a request names, as they are kept.
 
-    Raises `parameter_missing`, `parameter_invalid`, `invalid_recipient`.
+    `within` is how the names of parameters begin, where they stand within another. Raises
+    `parameter_missing`, `parameter_invalid`, `invalid_recipient`.
     """
     found: dict[str, Any] = {
         name: value or None
@@ -138,14 +141,16 @@ def _checked(params: CreateCustomer | UpdateCustomer, *, livemode: bool) -> dict
         if (value := getattr(params, name)) is not UNSET
     }
     if found.get("address"):
-        found["address"] = addresses.checked(found["address"], param="address")
+        found["address"] = addresses.checked(found["address"], param=f"{within}address")
     if found.get("shipping"):
-        found["shipping"] = addresses.checked_shipping(found["shipping"], param="shipping")
+        where = f"{within}shipping"
+        found["shipping"] = addresses.checked_shipping(found["shipping"], param=where)
     if "tax_ids" in found:
         numbered = enumerate(found["tax_ids"] or ())
-        found["tax_ids"] = [tax_numbers.checked(e, param=f"tax_ids[{at}]") for at, e in numbered]
+        where = f"{within}tax_ids"
+        found["tax_ids"] = [tax_numbers.checked(e, param=f"{where}[{at}]") for at, e in numbered]
     if found.get("wallet_address"):
-        text, param = found["wallet_address"], "wallet_address"
+        text, param = found["wallet_address"], f"{within}wallet_address"
         found["wallet_address"] = wallets.check(text, livemode=livemode, param=param)
     return found
 
@@ -211,6 +216,14 @@ def create(tx: Tx, params: CreateCustomer) -> Customer:
 
     Two customers may have the same email address: look one up by `email` to know it again.
     """
+    return keep(tx, params)
+
+
+def keep(tx: Tx, params: CreateCustomer, *, within: str = "") -> Customer:
+    """A new customer, for a verb that makes one within another parameter, `customer.`.
+
+    Raises what `checked` raises.
+    """
     livemode = tx.caller.livemode
     return tx.add(
         Customer(
@@ -218,7 +231,7 @@ def create(tx: Tx, params: CreateCustomer) -> Customer:
             livemode=livemode,
             created=tx.now,
             metadata=kept(params.metadata),
-            **_checked(params, livemode=livemode),
+            **checked(params, livemode=livemode, within=within),
         )
     )
 
@@ -238,7 +251,7 @@ def _need_one(needs: Needs, caller: Caller, params: UpdateCustomer | OneCustomer
 def update(tx: Tx, params: UpdateCustomer) -> Customer:
     """Change a customer. A deleted one is missing."""
     customer = _living(tx.lock(Customer, params.id))
-    fields = _checked(params, livemode=tx.caller.livemode)
+    fields = checked(params, livemode=tx.caller.livemode)
     if params.metadata:
         fields["metadata"] = changed(customer.metadata, params.metadata)
     return tx.change(customer, **fields) if fields else customer

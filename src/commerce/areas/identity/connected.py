@@ -50,6 +50,7 @@ async def update_example(example: Example) -> dict[str, object]:
 
 def _need_create(needs: Needs, caller: Caller, _: CreateConnectedAccount) -> None:
     accounts.need_own(needs, caller)
+    needs.furnish()
 
 
 @operation(

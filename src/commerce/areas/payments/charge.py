@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from commerce.areas.identity import spending
 from commerce.areas.identity.account import Account, main_wallet
-from commerce.areas.payments import receipt, share
+from commerce.areas.payments import move, receipt, share
 from commerce.areas.payments.payment import Payment, PaymentFees, Split
 from commerce.areas.stablecoin import limit, transaction, wallet
 from commerce.areas.stablecoin.transaction import TransactionSummary, summary
@@ -19,6 +20,7 @@ from commerce.engine.overlay import Needs
 from commerce.engine.tx import Tx
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
+from commerce.ledger.account import LedgerAccount
 from commerce.ledger.directory import Address
 from commerce.ledger.entry import Booking
 
@@ -64,6 +66,7 @@ def parties(tx: Tx, payment: Payment) -> Parties:
     """Who is paid by a payment that was made before."""
     found = [payment.recipient] if payment.splits is None else [s.recipient for s in payment.splits]
     platform = payment.application_fee_recipient
+    tx.see_addresses(address for address in (*found, platform) if address is not None)
     return Parties(
         [tx.address(address) for address in found if address is not None],
         None if platform is None else tx.address(platform),
@@ -111,39 +114,82 @@ def charged(tx: Tx, payment: Payment, payer: Address, paid: Parties, *, account:
     if payment.capture:
         source = Side(payer.address, free)
         fields = settle(tx, payment, payment.amount, source, paid, account=account)
-        return tx.advance(payment, "succeed", account=account, payment_method=method, **fields)
+        fields["payment_method"] = method
+        return move.advance(tx, payment, "succeed", account=account, **fields)
     locked = wallet.locked(payer)
     booking = payments.held(payment.id, payment.amount.minor, free=free, locked=locked)
     tx.post(booking, account=free.owner)
-    return tx.advance(payment, "authorize", account=account, payment_method=method)
+    return move.advance(tx, payment, "authorize", account=account, payment_method=method)
 
 
 def settle(  # noqa: PLR0913 - what is captured, from where, for whom
     tx: Tx, payment: Payment, captured: Money, source: Side, paid: Parties, *, account: str
 ) -> dict[str, Any]:
     """Pay everybody their share of what is captured; gives the fields of the payment after it."""
-    fee, currency = _platform_share(payment, captured), payment.currency
-    off = PROCESSING_FEE.minor + fee
-    parts = _parts(payment, captured)
-    nets = share.nets(parts, off)
-    # The network's fee comes with what is the largest, which is more than nothing.
-    main = nets.index(max(nets))
+    shares = shares_of(payment, captured, PROCESSING_FEE.minor)
+    hold(tx, paid, wallet.available)
     made = [
-        _pay(tx, payment, net, source, recipient, at=None if at == main else at)
-        for at, (net, recipient) in enumerate(zip(nets, paid.recipients, strict=True))
+        _pay(tx, payment, net, source, recipient, at=None if at == shares.main else at)
+        for at, (net, recipient) in enumerate(zip(shares.nets, paid.recipients, strict=True))
     ]
+    if paid.platform is not None:
+        _pay_platform(tx, payment, shares.platform, source, paid.platform)
+    return taken(tx, payment, captured, shares, made, account=account)
+
+
+class Shares(NamedTuple):
+    """What becomes of what is captured, in the smallest unit."""
+
+    processing: int
+    """What its processing costs."""
+    platform: int
+    parts: list[int]
+    """The recipients' parts of it, fees included."""
+    nets: list[int]
+    """What each of them gets."""
+
+    @property
+    def main(self) -> int:
+        """With whom the fee of processing is booked: with what is the largest."""
+        return self.nets.index(max(self.nets))
+
+
+def shares_of(payment: Payment, captured: Money, processing: int) -> Shares:
+    """What becomes of a capture. Where the fees would be more than it, the platform gets less."""
+    platform = min(_platform_share(payment, captured), captured.minor - processing)
+    parts = _parts(payment, captured)
+    return Shares(processing, platform, parts, share.nets(parts, processing + platform))
+
+
+def hold(tx: Tx, paid: Parties, account: Callable[[Address], LedgerAccount]) -> None:
+    """Lock what will change of all who are paid, at once."""
+    everybody = [*paid.recipients, *([] if paid.platform is None else [paid.platform])]
+    tx.hold(account(each) for each in everybody)
+
+
+def taken(  # noqa: PLR0913 - what was captured, and what was booked of it
+    tx: Tx,
+    payment: Payment,
+    captured: Money,
+    shares: Shares,
+    made: Sequence[TransactionSummary | None],
+    *,
+    account: str,
+) -> dict[str, Any]:
+    """The fields of a payment whose money was taken; `made` paid the recipients, in their order."""
+    currency, off = payment.currency, shares.processing + shares.platform
     fields: dict[str, Any] = {
         "amount_captured": captured,
         "captured": True,
-        "fees": PaymentFees(processing_fee=PROCESSING_FEE),
+        "fees": PaymentFees(processing_fee=Money(shares.processing, currency)),
         "net": Money(captured.minor - off, currency),
-        "transaction": made[main],
+        "transaction": made[shares.main],
         "receipt_url": receipt.url(tx, payment, account),
     }
-    if paid.platform is not None:
-        _pay_platform(tx, payment, fee, source, paid.platform)
-        fields["application_fee_amount"] = Money(fee, currency)
+    if payment.application_fee_amount is not None:
+        fields["application_fee_amount"] = Money(shares.platform, currency)
     if payment.splits is not None:
+        parts = zip(payment.splits, shares.parts, shares.nets, made, strict=True)
         fields["splits"] = [
             msgspec.structs.replace(
                 each,
@@ -151,7 +197,7 @@ def settle(  # noqa: PLR0913 - what is captured, from where, for whom
                 net=Money(net, currency).text,
                 transaction=None if booked is None else booked.id,
             )
-            for each, part, net, booked in zip(payment.splits, parts, nets, made, strict=True)
+            for each, part, net, booked in parts
         ]
     return fields
 
@@ -212,4 +258,7 @@ def _post(tx: Tx, booking: Booking, source: Side) -> TransactionSummary:
 
 def split_of(recipient: Address, amount: Money, type_: str | None) -> Split:
     """A recipient's part, before anything was captured."""
-    return Split(recipient=recipient.address, amount=amount.text, type=type_)
+    nothing = Money(0, amount.currency).text
+    return Split(
+        recipient=recipient.address, amount=amount.text, type=type_, amount_refunded=nothing
+    )

@@ -10,8 +10,10 @@ from commerce.areas.customers import customer as customers
 from commerce.areas.customers.customer import Customer, Email
 from commerce.areas.identity import account as accounts
 from commerce.areas.identity.account import main_wallet
-from commerce.areas.payments import charge, secret
+from commerce.areas.payments import charge, given, move, secret
+from commerce.areas.payments.card import charging
 from commerce.areas.payments.charge import Names, Parties
+from commerce.areas.payments.given import Given, MethodGiven
 from commerce.areas.payments.payment import NextAction, Payment, PaymentMethod
 from commerce.areas.stablecoin import wallet
 from commerce.books.payments import PROCESSING_FEE
@@ -25,30 +27,18 @@ from commerce.kernel.money import Money
 from commerce.ledger.directory import Address
 from commerce.resource.example import Example
 from commerce.resource.operation import Params, operation
-from commerce.resource.parameter import Metadata, Price, kept, priced, require_ssusd
+from commerce.resource.outside.pending import Pending
+from commerce.resource.parameter import Id, Metadata, Price, kept, priced
 from commerce.resource.ref import Ref
 
 ROWS_A_PAYMENT = 12
 """About as many rows a payment writes: itself, its transaction, three entries, two events."""
 ROWS_A_SPLIT = 5
 SPLITS_MAX = 50
-METHODS = ("ssusd",)
 
 Party = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Description = Annotated[str, msgspec.Meta(max_length=500)]
 Label = Annotated[str, msgspec.Meta(max_length=64)]
-
-
-class MethodGiven(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to pay with."""
-
-    type: Annotated[str, msgspec.Meta(max_length=64)]
-    """`ssusd`."""
-    payer: Annotated[str, msgspec.Meta(max_length=64)] = "own"
-    """`own`, a wallet of yours pays at once; or `external`, somebody else is asked to, and \
-confirms with a key of theirs and the `client_secret`."""
-    wallet_address: str | None = None
-    """The wallet that pays: one of your own, your main wallet by default."""
 
 
 class SplitGiven(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,11 +56,12 @@ class CreatePayment(Params, frozen=True, kw_only=True):
     """A payment to make."""
 
     amount: Price
-    """How much, more than the fees that come off it."""
+    """How much, more than the fees that come off it; by card at least 0.50."""
     currency: str
-    """`ssusd`."""
-    payment_method: MethodGiven | Party | None = None
-    """What to pay with: your main wallet by default."""
+    """`ssusd`, or of a card a lower-case code of ISO 4217."""
+    payment_method: Given = None
+    """What to pay with: your main wallet by default, for `ssusd`; a card, a token of one, a saved
+    method, a test method such as `pm_card_visa`, or, in live mode, the processor's own token."""
     recipient: Party | None = None
     """Who is to be paid: the address of a wallet or the id of an account, yourself by default."""
     splits: (
@@ -78,7 +69,11 @@ class CreatePayment(Params, frozen=True, kw_only=True):
     ) = None
     """Several who are to be paid, up to 50, instead of one; their amounts sum to the amount."""
     customer: Ref[Customer] | None = None
-    """The customer it is from."""
+    """The customer it is from: of a saved method, whose that is."""
+    order: Id | None = None
+    """The order that it pays: that moves on with it, in the same transaction."""
+    invoice: Id | None = None
+    """The invoice that it pays."""
     capture: bool = True
     """False sets the money aside, for you to capture or to release."""
     application_fee_amount: Price | None = None
@@ -96,8 +91,10 @@ class CreatePayment(Params, frozen=True, kw_only=True):
 def _needs(needs: Needs, caller: Caller, params: CreatePayment) -> None:
     accounts.need_own(needs, caller)
     customers.need(needs, caller, params.customer)
+    move.need(needs, caller, order=params.order, invoice=params.invoice)
     charge.need(needs, caller)
     method = params.payment_method
+    given.need(needs, caller, method)
     chosen = method.wallet_address if isinstance(method, MethodGiven) else None
     wallet.need_own(needs, caller, chosen)
     if not params.capture:
@@ -141,18 +138,25 @@ async def example(example: Example) -> dict[str, object]:
     secret=True,
     example=example,
 )
-def create(tx: Tx, params: CreatePayment) -> Payment:
-    """Pay from a wallet of yours, or ask somebody else to pay.
+def create(tx: Tx, params: CreatePayment) -> Payment | Pending:
+    """Pay from a wallet of yours, ask somebody else to pay, or charge a card.
 
-    The network's fee is 0.01 ssUSD a payment, as much as a transfer costs. It comes off the amount
-    when the money is taken, and is not returned on a refund. An external payment waits
+    In ssUSD the network's fee is 0.01 a payment, as much as a transfer costs. It comes off the
+    amount when the money is taken, and is not returned on a refund. An external payment waits
     (`requires_action`) for whoever you hand its `client_secret`, which the answer holds this once.
     Limits count as for transfers, when the money is taken or set aside.
+
+    A card is charged by a processor, whose fee comes off: 2.9 % and 0.30 in test mode. The money
+    is `pending` in the recipients' wallets until `available_on`. One that is declined is kept as
+    `failed`, and answers 402. One whose cardholder has to authenticate is `requires_action`. Where
+    the processor does not answer in time it stays `processing`. No limits count: money comes in.
     """
     account = accounts.own(tx)
-    require_ssusd(params.currency)
+    card = given.by_card(params.payment_method, params.currency)
     amount = priced(params.amount, params.currency, param="amount")
-    method = _method(params)
+    if card:
+        return _by_card(tx, params, amount)
+    method = given.wallet(params.payment_method)
     if params.customer is not None:
         customers.require(tx, params.customer)
     asked = _asked(tx, params, amount)
@@ -161,7 +165,9 @@ def create(tx: Tx, params: CreatePayment) -> Payment:
         where = "payment_method.wallet_address"
         payer = wallet.own(tx, account, method.wallet_address, param=where)
     _require_more_than_fees(amount, asked.fee)
-    payment = _payment(tx, params, amount, method, asked)
+    shown = PaymentMethod(type="ssusd", payer="external" if payer is None else "own")
+    payment = _payment(tx, params, amount, shown, asked)
+    move.begin(tx, payment)
     if payer is not None:
         charge.take(tx, account, payment, payer, asked.paid, Names())
         tx.add(payment)
@@ -171,8 +177,41 @@ def create(tx: Tx, params: CreatePayment) -> Payment:
     payment = msgspec.structs.replace(payment, client_secret_hash=secret.hash_of(key))
     tx.add(payment)
     waits = NextAction(type="confirm_with_wallet")
-    waiting = tx.advance(payment, "require_action", next_action=waits)
+    waiting = move.advance(tx, payment, "require_action", account=account.id, next_action=waits)
     return msgspec.structs.replace(waiting, client_secret=key)
+
+
+def _by_card(tx: Tx, params: CreatePayment, amount: Money) -> Pending:
+    """Charge a card. Its receipts are no spending, so no limit of the account's counts."""
+    given.require_minimum(amount)
+    chosen = given.card(tx, params.payment_method, params.customer)
+    if params.customer is not None:
+        customers.require(tx, params.customer)
+    asked = _asked(tx, params, amount)
+    _require_accounts(asked.paid, several=params.splits is not None)
+    if asked.fee is not None and amount <= asked.fee:
+        message = "The platform's share must be less than the amount."
+        raise ApiError("amount_invalid", message, param="application_fee_amount")
+    payment = msgspec.structs.replace(
+        _payment(tx, params, amount, chosen.shown, asked),
+        customer=chosen.customer,
+        source=chosen.source,
+    )
+    move.begin(tx, payment)
+    charge.refuse_blocked(payment, asked.paid, Names())
+    return charging.charge(tx, payment)
+
+
+def _require_accounts(paid: Parties, *, several: bool) -> None:
+    """Refuse to owe money from a card to a wallet that is nobody's here.
+
+    Raises `invalid_recipient`.
+    """
+    for at, recipient in enumerate(paid.recipients):
+        if recipient.account is None:
+            message = f"'{recipient.address}' is a wallet of no account here: it gets ssUSD alone."
+            param = Names().of(at, several=several)
+            raise ApiError("invalid_recipient", message, param=param)
 
 
 class Asked(NamedTuple):
@@ -181,26 +220,6 @@ class Asked(NamedTuple):
     paid: Parties
     amounts: list[Money]
     fee: Money | None
-
-
-def _method(params: CreatePayment) -> MethodGiven:
-    """What to pay with. Raises `parameter_invalid` for what there is not."""
-    method = params.payment_method
-    if method is None:
-        return MethodGiven(type=SSUSD)
-    given = method if isinstance(method, str) else method.type
-    if given not in METHODS or isinstance(method, str):
-        where = "payment_method" if isinstance(method, str) else "payment_method.type"
-        there_are = ", ".join(f'{{"type": "{each}"}}' for each in METHODS)
-        message = f"There is no payment method '{given[:64]}' here; there is {there_are}."
-        raise ApiError("parameter_invalid", message, param=where)
-    if method.payer not in ("own", "external"):
-        message = "'payment_method.payer' must be one of: own, external."
-        raise ApiError("parameter_invalid", message, param="payment_method.payer")
-    if method.payer == "external" and method.wallet_address is not None:
-        message = "Whoever confirms the payment chooses the wallet, so none can be named here."
-        raise ApiError("parameter_invalid", message, param="payment_method.wallet_address")
-    return method
 
 
 def _asked(tx: Tx, params: CreatePayment, amount: Money) -> Asked:
@@ -258,7 +277,7 @@ def _require_more_than_fees(amount: Money, fee: Money | None) -> None:
 
 
 def _payment(
-    tx: Tx, params: CreatePayment, amount: Money, method: MethodGiven, asked: Asked
+    tx: Tx, params: CreatePayment, amount: Money, method: PaymentMethod, asked: Asked
 ) -> Payment:
     """The payment before anything has happened to it."""
     nothing = Money(0, amount.currency)
@@ -281,8 +300,10 @@ def _payment(
         status="processing",
         capture=params.capture,
         captured=False,
-        payment_method=PaymentMethod(payer="own" if method.payer == "own" else "external"),
+        payment_method=method,
         customer=params.customer,
+        order_id=params.order,
+        invoice=params.invoice,
         recipient=recipients[0].address if splits is None else None,
         splits=splits,
         application_fee_amount=asked.fee,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from commerce.areas.identity.account import main_wallet
-from commerce.areas.payments import charge
+from commerce.areas.payments import charge, move
+from commerce.areas.payments.card import later
 from commerce.areas.payments.charge import OF_MADE
+from commerce.areas.payments.given import require_minimum
 from commerce.areas.payments.payment import Payment
 from commerce.areas.stablecoin import wallet
 from commerce.books import chart, payments
@@ -17,6 +19,7 @@ from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.resource.example import Example
 from commerce.resource.operation import Params, operation
+from commerce.resource.outside.pending import Pending
 from commerce.resource.parameter import Id, Price, priced
 
 
@@ -66,10 +69,11 @@ async def capture_example(example: Example) -> dict[str, object]:
     needs=_needs,
     example=capture_example,
 )
-def capture(tx: Tx, params: CapturePayment) -> Payment:
+def capture(tx: Tx, params: CapturePayment) -> Payment | Pending:
     """Take money that was set aside, once: what is not taken is the payer's again.
 
-    Splits and the platform's share are of what is taken as they were of all.
+    Splits and the platform's share are of what is taken as they were of all. Of a card the
+    processor is asked: one that refuses answers 402, and the money stays set aside.
     """
     payment = tx.lock(Payment, params.id)
     tx.require(payment, "capture")
@@ -79,6 +83,10 @@ def capture(tx: Tx, params: CapturePayment) -> Payment:
     if payment.amount < amount:
         message = f"{amount.text} is more than the {payment.amount.text} that was set aside."
         raise ApiError("amount_invalid", message, param="amount")
+    if payment.payment_method.type == "card":
+        require_minimum(amount)
+        charge.refuse_blocked(payment, charge.parties(tx, payment), OF_MADE)
+        return later.capture(tx, payment, amount)
     if amount.minor <= charge.costs(payment, amount):
         off = Money(charge.costs(payment, amount), payment.currency)
         message = f"The fees of {off.text} come off what is captured, so it must be more."
@@ -92,7 +100,9 @@ def capture(tx: Tx, params: CapturePayment) -> Payment:
     source = Side(payer.address, wallet.locked(payer))
     fields = charge.settle(tx, payment, amount, source, paid, account=tx.caller.account)
     _release(tx, payment, payment.amount - amount)
-    taken = tx.advance(payment, "capture", event="payment.captured", **fields)
+    account = tx.caller.account
+    event = "payment.captured"
+    taken = move.advance(tx, payment, "capture", account=account, event=event, **fields)
     return tx.change(taken, event="payment.succeeded")
 
 
@@ -104,16 +114,18 @@ def capture(tx: Tx, params: CapturePayment) -> Payment:
     needs=_needs,
     example=held_example,
 )
-def cancel(tx: Tx, params: OnePayment) -> Payment:
+def cancel(tx: Tx, params: OnePayment) -> Payment | Pending:
     """Cancel a payment that nobody has confirmed, or whose money is only set aside.
 
-    What was set aside is the payer's again.
+    What was set aside is the payer's again. Of a card the processor is asked.
     """
     payment = tx.lock(Payment, params.id)
     tx.require(payment, "cancel")
+    if payment.payment_method.type == "card":
+        return later.cancel(tx, payment)
     if payment.status == "requires_capture":
         _release(tx, payment, payment.amount)
-    return tx.advance(payment, "cancel", next_action=None)
+    return move.advance(tx, payment, "cancel", account=tx.caller.account, next_action=None)
 
 
 def _release(tx: Tx, payment: Payment, amount: Money) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 import msgspec
 
 from commerce.areas.identity import account as accounts
-from commerce.areas.payments import charge, secret
+from commerce.areas.payments import charge, move, secret
+from commerce.areas.payments.card import later
 from commerce.areas.payments.charge import OF_MADE
 from commerce.areas.payments.payment import Payment, PublicPayment, public
 from commerce.areas.stablecoin import wallet
@@ -18,6 +19,7 @@ from commerce.kernel.currency import SSUSD
 from commerce.kernel.errors import ApiError
 from commerce.resource.example import Example
 from commerce.resource.operation import Params, operation, view
+from commerce.resource.outside.pending import Pending
 from commerce.resource.parameter import Id
 from commerce.resource.reading import Reading
 
@@ -45,8 +47,8 @@ class WalletGiven(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class ConfirmPayment(RetrievePayment, frozen=True, kw_only=True):
     """A payment to confirm, and the wallet that pays it."""
 
-    payment_method: WalletGiven = WalletGiven()
-    """What to pay with."""
+    payment_method: WalletGiven | None = None
+    """What to pay ssUSD with: your main wallet by default. A card is known already."""
 
 
 async def retrieve_example(example: Example) -> dict[str, object]:
@@ -105,7 +107,8 @@ def _owner(caller: Caller, params: RetrievePayment) -> str | None:
 def _needs(needs: Needs, caller: Caller, params: ConfirmPayment) -> None:
     accounts.need_own(needs, caller)
     charge.need(needs, caller)
-    wallet.need_own(needs, caller, params.payment_method.wallet_address)
+    method = params.payment_method
+    wallet.need_own(needs, caller, None if method is None else method.wallet_address)
     owner = _owner(caller, params)
     if owner is not None:
         table = Payment.__noun__.table
@@ -133,23 +136,33 @@ async def example(example: Example) -> dict[str, object]:
     also=PublicPayment,
     public=True,
 )
-def confirm(tx: Tx, params: ConfirmPayment) -> Payment | PublicPayment:
+def confirm(tx: Tx, params: ConfirmPayment) -> Payment | PublicPayment | Pending:
     """Pay what somebody asks for, from a wallet of yours: with their payment's `client_secret`.
 
     Without it the payment is one of your own. The limits that count are the payer's. A public key
     spends from no wallet.
+
+    A payment by card is confirmed once its cardholder has authenticated, with a key of its own
+    account: from a browser with a public one and the `client_secret`.
     """
     payment, owner = _asked_for(tx, params)
-    if params.payment_method.type != SSUSD:
+    method = params.payment_method
+    if payment.payment_method.type == "card":
+        if method is not None:
+            message = "The card of this payment is known, so no 'payment_method' is to be sent."
+            raise ApiError("parameter_invalid", message, param="payment_method")
+        return later.confirm(tx, payment)
+    method = method or WalletGiven()
+    if method.type != SSUSD:
         message = "'payment_method.type' must be one of: ssusd."
         raise ApiError("parameter_invalid", message, param="payment_method.type")
     account = accounts.own(tx)
     where = "payment_method.wallet_address"
-    payer = wallet.own(tx, account, params.payment_method.wallet_address, param=where)
+    payer = wallet.own(tx, account, method.wallet_address, param=where)
     tx.require(payment, "confirm")
     paid = charge.parties(tx, payment)
     charge.take(tx, account, payment, payer, paid, OF_MADE)
-    payment = tx.advance(payment, "confirm", account=owner, next_action=None)
+    payment = move.advance(tx, payment, "confirm", account=owner, next_action=None)
     done = charge.charged(tx, payment, payer, paid, account=owner)
     return done if owner == account.id else public(done)
 
@@ -172,6 +185,11 @@ def _asked_for(tx: Tx, params: ConfirmPayment) -> tuple[Payment, str]:
     if not there or not secret.opens(tx.get(Payment, params.id, account=owner), key):
         raise missing(kind_of(Payment), params.id)
     payment = tx.lock(Payment, params.id, account=owner)
+    if payment.payment_method.type == "card":
+        if caller.account != owner:
+            message = "A payment by card is confirmed with a key of its own account."
+            raise ApiError("key_type_not_allowed", message)
+        return payment, owner
     if caller.public:
         message = "A public key may be anybody's, so it spends from no wallet: use a secret key."
         raise ApiError("key_type_not_allowed", message)

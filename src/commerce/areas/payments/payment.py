@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from commerce.areas.customers.customer import Customer
+from commerce.areas.payments.card.details import Card
 from commerce.areas.stablecoin.chain.height import with_heights
 from commerce.areas.stablecoin.transaction import TransactionSummary
 from commerce.kernel.lifecycle import Lifecycle
@@ -14,25 +15,60 @@ from commerce.kernel.money import Money
 from commerce.resource.noun import COMPUTED, HEX, HIDDEN, Noun, Part, Time, noun
 from commerce.resource.ref import Ref, Wallet, refers
 
-State = Literal["processing", "requires_action", "requires_capture", "succeeded", "canceled"]
+State = Literal[
+    "processing",
+    "requires_action",
+    "requires_capture",
+    "succeeded",
+    "failed",
+    "canceled",
+]
 
 
 class PaymentMethod(Part, frozen=True, kw_only=True):
     """What a payment is paid with."""
 
-    type: Literal["ssusd"] = "ssusd"
+    type: Literal["ssusd", "card"]
     """The kind of it."""
-    payer: Literal["own", "external"]
-    """`own` where a wallet of the account pays, `external` where somebody else is asked to."""
+    payer: Literal["own", "external"] | None = None
+    """`own` where a wallet of the account pays, `external` where somebody else is asked to; null
+    for a card."""
     wallet_address: Wallet | None = None
-    """The wallet that pays; null until somebody has confirmed an external one."""
+    """The wallet that pays; null for a card, and until somebody has confirmed an external one."""
+    id: Annotated[str | None, refers("payment_method")] = None
+    """The saved payment method, if it is one."""
+    card: Card | None = None
+    """What is known of the card; null until the processor has told of its own token."""
 
 
-class NextAction(msgspec.Struct, frozen=True, kw_only=True):
+class NextAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a payment waits for."""
 
-    type: Literal["confirm_with_wallet"]
-    """The payer is to confirm it with a key of theirs and the `client_secret`."""
+    type: Literal["confirm_with_wallet", "use_processor"]
+    """`confirm_with_wallet`: the payer is to confirm it with a key of theirs and the
+    `client_secret`. `use_processor`: the cardholder is to authenticate, in live mode by the
+    processor's own library in the browser, and the payment is to be confirmed then."""
+    processor_client_secret: str | None = None
+    """What that library is given; absent in test mode."""
+
+
+class ProcessorResponse(Part, frozen=True, kw_only=True):
+    """What the processor says of a payment by card."""
+
+    processor: str
+    """Its name: `test` in test mode."""
+    reference: str
+    """Its own id of the charge."""
+    status: str
+    """How far the charge has come: `succeeded`, `requires_capture`, `requires_action`, `canceled`
+    or `declined`."""
+
+
+class Unsettled(msgspec.Struct, frozen=True):
+    """What is pending of a payment in one wallet, in the smallest unit."""
+
+    wallet: str
+    amount: int
 
 
 class Split(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,10 +91,10 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PaymentFees(Part, frozen=True, kw_only=True):
-    """What came off the amount for the network."""
+    """What came off the amount for its processing."""
 
     processing_fee: Money
-    """The network's fee, which is not returned on a refund."""
+    """The network's fee, or of a card its processor's; it is not returned on a refund."""
 
 
 @noun(
@@ -66,7 +102,10 @@ class PaymentFees(Part, frozen=True, kw_only=True):
     rank=400,
     path="payments",
     scope="payments:read",
-    filters=("status", "customer", "currency", "amount", "payment_method_type"),
+    filters=(
+        *("status", "customer", "order", "invoice", "currency", "amount"),
+        "payment_method_type",
+    ),
 )
 class Payment(Noun, tag="payment", frozen=True, kw_only=True):
     """Money from a payer to an account, or on to others.
@@ -76,7 +115,10 @@ class Payment(Noun, tag="payment", frozen=True, kw_only=True):
     """
 
     listed_at: ClassVar = "payments/list"
-    emits: ClassVar = ("payment.created", "payment.captured", "payment.refunded")
+    emits: ClassVar = (
+        *("payment.created", "payment.updated", "payment.captured", "payment.refunded"),
+        "payment.settled",
+    )
     complete: ClassVar = with_heights
     lifecycle: ClassVar = Lifecycle(
         "payment",
@@ -84,10 +126,14 @@ class Payment(Noun, tag="payment", frozen=True, kw_only=True):
         processing        succeed         succeeded
         processing        authorize       requires_capture
         processing        require_action  requires_action
+        processing        fail            failed
+        processing        release         canceled
         requires_action   confirm         processing
         requires_action   cancel          canceled
+        requires_action   ask             processing
         requires_capture  capture         succeeded
         requires_capture  cancel          canceled
+        requires_capture  ask             processing
         """,
     )
 
@@ -100,7 +146,8 @@ class Payment(Noun, tag="payment", frozen=True, kw_only=True):
     currency: str
     """The currency of all amounts."""
     status: State
-    """How far it has come: `requires_action` waits for the payer, `requires_capture` for you."""
+    """How far it has come: `requires_action` waits for the payer, `requires_capture` for you, and
+    `processing` for the processor of a card."""
     capture: bool
     """Whether the money is taken at once, as you asked. Otherwise it is set aside first."""
     captured: bool
@@ -111,6 +158,10 @@ class Payment(Noun, tag="payment", frozen=True, kw_only=True):
     """What it waits for; null where it waits for nobody but you."""
     customer: Ref[Customer] | None = None
     """The customer it is from."""
+    order_id: Annotated[str | None, refers("order")] = msgspec.field(default=None, name="order")
+    """The order that it pays, which moves on with it."""
+    invoice: str | None = None
+    """The invoice that it pays."""
     recipient: Wallet | None = None
     """The wallet that is paid; null where the amount is split."""
     splits: list[Split] | None = None
@@ -122,13 +173,18 @@ class Payment(Noun, tag="payment", frozen=True, kw_only=True):
     application_fee_refunded: Money | None = None
     """The platform's share of what was given back."""
     fees: PaymentFees | None = None
-    """What came off for the network; null until the money was taken."""
+    """What came off for the processing; null until the money was taken."""
     net: Money | None = None
-    """What was captured, less the network's fee and the platform's; null before."""
+    """What was captured, less the fee of processing and the platform's; null before."""
+    available_on: Time | None = None
+    """When money from a card is available to whoever is paid, which it is `pending` before; null
+    for ssUSD, and until the money was taken."""
     transaction: TransactionSummary | None = None
     """The ledger transaction that paid the recipient, or the first of several by amount."""
     refunds: Annotated[list[str], refers("refund")] = []
     """The latest refunds, up to a hundred, newest last."""
+    dispute: Annotated[str | None, refers("dispute")] = None
+    """The dispute, where a cardholder takes it back."""
     description: str | None = None
     """Your words for it, which the payer reads too."""
     statement_descriptor: str | None = None
@@ -140,7 +196,21 @@ class Payment(Noun, tag="payment", frozen=True, kw_only=True):
     client_secret: Annotated[str | None, COMPUTED] = None
     """With it the payer reads and confirms this payment: in the answer that made it, and null ever
     after; null for a payment that nobody else is to confirm."""
+    failure_code: str | None = None
+    """Why it failed: a code of the errors."""
+    failure_message: str | None = None
+    """Why it failed, in words."""
+    decline_code: str | None = None
+    """Why the card was declined, more exactly, if its bank has said so."""
+    processor_response: ProcessorResponse | None = None
+    """What the processor of a card says of it; null until it has said something."""
+    unknown_since: Time | None = None
+    """Since when the processor has not said what became of it; it is asked until it does."""
     client_secret_hash: Annotated[str | None, HIDDEN, HEX] = None
+    source: Annotated[str | None, HIDDEN] = None
+    """What the processor calls the card."""
+    unsettled: Annotated[list[Unsettled] | None, HIDDEN] = None
+    """What is pending of it, of each recipient and last of the platform; null once it is not."""
 
     @property
     def refundable(self) -> int:
@@ -171,6 +241,10 @@ class PublicPayment(msgspec.Struct, frozen=True, kw_only=True, tag_field="object
     """Whether the money was taken."""
     next_action: NextAction | None
     """What it waits for."""
+    failure_code: str | None
+    """Why it failed."""
+    failure_message: str | None
+    """Why it failed, in words."""
     recipient: str | None
     """The wallet that is paid; null where the amount is split."""
     description: str | None

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from commerce.areas.identity import account as accounts
 from commerce.areas.identity import spending
-from commerce.areas.identity.account import main_wallet
-from commerce.areas.payments import charge, share
+from commerce.areas.payments import charge, due, move
+from commerce.areas.payments.card import reversal
 from commerce.areas.payments.payment import Payment
 from commerce.areas.payments.refund import Reason, Refund, Source
 from commerce.areas.stablecoin import transaction, wallet
@@ -25,9 +23,9 @@ from commerce.kernel.currency import SSUSD
 from commerce.kernel.errors import ApiError
 from commerce.kernel.money import Money
 from commerce.ledger.account import LedgerAccount
-from commerce.ledger.directory import Address
 from commerce.resource.example import Example
 from commerce.resource.operation import Params, operation
+from commerce.resource.outside.pending import Pending
 from commerce.resource.parameter import Metadata, Price, kept, priced
 from commerce.resource.ref import Ref
 
@@ -35,8 +33,6 @@ RUN = "refund.run"
 """The job that tries a pending refund again."""
 RETRY_SECONDS = 1
 """When it is tried again at first; a job that fails is put off longer each time."""
-SHOWN_MAX = 100
-"""How many refunds a payment names."""
 
 
 class CreateRefund(Params, frozen=True, kw_only=True):
@@ -57,6 +53,8 @@ class RunRefund(msgspec.Struct, frozen=True):
 
     id: str
     wallets: list[str]
+    payment: str | None = None
+    """Its payment; None in a job that was written before cards were refunded."""
 
 
 def _needs(needs: Needs, caller: Caller, params: CreateRefund) -> None:
@@ -83,24 +81,29 @@ async def example(example: Example) -> dict[str, object]:
     needs=_needs,
     example=example,
 )
-def refund(tx: Tx, params: CreateRefund) -> Refund:
-    """Give back some or all of what was captured, to the wallet that paid.
+def refund(tx: Tx, params: CreateRefund) -> Refund | Pending:
+    """Give back some or all of what was captured, to the wallet or the card that paid.
 
     Each recipient gives back its part, and the platform its part of its share; the network's fee is
     not returned. From others' wallets nothing is taken: only those of accounts connected to yours
     give, and your main wallet gives what went to anybody else. What you paid to a stranger from a
     wallet of yours is theirs to send back.
+
+    To a card, each wallet gives of what is pending of this payment first, then of what is
+    available. The processor is asked; one that it refuses is kept as `failed`, and answers 402.
     """
     payment = tx.lock(Payment, params.payment, param="payment")
     amount = _amount(payment, params)
+    by_card = payment.payment_method.type == "card"
+    if by_card:
+        reversal.refuse_disputed(tx, payment)
     address = payment.payment_method.wallet_address
-    assert address is not None
-    recipient = tx.address(address)
-    parts = share.back(amount.minor, *_dues(payment))
-    givers = _givers(tx, payment, recipient)
-    for each in (recipient, *givers):
+    recipient = None if address is None else tx.address(address)
+    parts = due.parts(payment, amount.minor)
+    givers = due.givers(tx, payment, recipient, account=tx.caller.account)
+    for each in givers if recipient is None else (recipient, *givers):
         wallet.refuse_blocked(each, param="payment")
-    spending.use(tx, amount, recipient.address, to="payment")
+    spending.use(tx, amount, address, to="payment")
     sources = [
         Source(wallet=giver.address, amount=Money(part, amount.currency).text)
         for giver, part in zip(givers, parts, strict=True)
@@ -116,17 +119,44 @@ def refund(tx: Tx, params: CreateRefund) -> Refund:
         currency=amount.currency,
         reason=params.reason,
         status="pending",
-        recipient=recipient.address,
+        recipient=address,
         sources=sources,
+        parts=parts if by_card else None,
     )
+    if by_card:
+        return _to_card(tx, payment, made)
     if _short(tx, made) is None:
         fields = _give(tx, made)
         made = msgspec.structs.replace(made, status="succeeded", **fields)
     else:
-        job = RunRefund(made.id, [recipient.address, *(each.wallet for each in sources)])
-        tx.defer(RUN, made.id, msgspec.json.encode(job), at=tx.now + RETRY_SECONDS)
-    tx.change(payment, event="payment.refunded", **_counted(payment, made, parts))
+        _wait(tx, made)
+    counted = due.counted(payment, made.id, made.amount, parts)
+    move.refund(tx, payment, account=tx.caller.account, **counted)
     return tx.add(made)
+
+
+def _to_card(tx: Tx, payment: Payment, made: Refund) -> Refund | Pending:
+    """Give back to a card, or wait for money to do so."""
+    assert made.parts is not None
+    counted = due.counted(payment, made.id, made.amount, made.parts)
+    drawn = reversal.draw(tx, payment, made)
+    if drawn is None:
+        tx.change(payment, event="payment.refunded", **counted)
+        _wait(tx, made)
+        return tx.add(made)
+    tx.change(payment, event="payment.refunded", unsettled=drawn.rest, **counted)
+    made = tx.add(msgspec.structs.replace(made, **drawn.fields))
+    call, inquiry = reversal.call(tx, payment, made)
+    return Pending(made, call, inquiry, reversal.settle)
+
+
+def _wait(tx: Tx, made: Refund) -> None:
+    """Have a refund tried again, for which there is too little money."""
+    wallets = [each.wallet for each in made.sources]
+    if made.recipient is not None:
+        wallets.insert(0, made.recipient)
+    job = RunRefund(made.id, wallets, made.payment)
+    tx.defer(RUN, made.id, msgspec.json.encode(job), at=tx.now + RETRY_SECONDS)
 
 
 def _amount(payment: Payment, params: CreateRefund) -> Money:
@@ -147,68 +177,9 @@ def _amount(payment: Payment, params: CreateRefund) -> Money:
     return amount
 
 
-def _dues(payment: Payment) -> tuple[list[int], list[int]]:
-    """What each recipient, and last the platform, owes in all, and has given so far."""
-    fee, given = payment.application_fee_amount, payment.application_fee_refunded
-    owed_fee, given_fee = (0 if each is None else each.minor for each in (fee, given))
-    if payment.splits is None:
-        parts = [payment.amount_captured.minor]
-        before = [payment.amount_refunded.minor - given_fee]
-    else:
-        currency = payment.currency
-        parts = [charge.minor(each.amount_captured or "0", currency) for each in payment.splits]
-        before = [charge.minor(each.amount_refunded, currency) for each in payment.splits]
-    return share.owed(parts, owed_fee), [*before, given_fee]
-
-
-def _givers(tx: Tx, payment: Payment, payer: Address) -> list[Address]:
-    """The wallet that gives for each recipient, and last the platform's.
-
-    Raises `address_not_owned` where the account would have to give to itself what others got.
-    """
-    owner = tx.caller.account
-    paid = charge.parties(tx, payment)
-    own = tx.address(main_wallet(owner, payment.livemode))
-    found = []
-    for recipient in paid.recipients:
-        there = recipient.account
-        if there is not None and (there == owner or accounts.parent(tx, there) == owner):
-            found.append(recipient)
-        elif payer.account == owner:
-            message = (
-                f"'{recipient.address}' is not yours to take from: its owner can send it back."
-            )
-            raise ApiError("address_not_owned", message, param="payment")
-        else:
-            found.append(own)
-    return [*found, own if paid.platform is None else paid.platform]
-
-
-def _counted(payment: Payment, made: Refund, parts: Sequence[int]) -> dict[str, Any]:
-    """The fields of a payment once a refund counts."""
-    currency = payment.currency
-    fields: dict[str, Any] = {
-        "amount_refunded": payment.amount_refunded + made.amount,
-        "refunds": [*payment.refunds, made.id][-SHOWN_MAX:],
-    }
-    if payment.application_fee_refunded is not None:
-        back = Money(parts[-1], currency)
-        fields["application_fee_refunded"] = payment.application_fee_refunded + back
-    if payment.splits is not None:
-        fields["splits"] = [
-            msgspec.structs.replace(
-                each,
-                amount_refunded=Money(
-                    charge.minor(each.amount_refunded, currency) + part, currency
-                ).text,
-            )
-            for each, part in zip(payment.splits, parts[:-1], strict=True)
-        ]
-    return fields
-
-
 def _short(tx: Tx, refund: Refund) -> str | None:
     """A wallet that has too little for its part of a refund; None where all have enough."""
+    assert refund.recipient is not None
     payee = wallet.available(tx.address(refund.recipient))
     asked: dict[LedgerAccount, int] = {}
     for source in refund.sources:
@@ -220,6 +191,7 @@ def _short(tx: Tx, refund: Refund) -> str | None:
 
 def _give(tx: Tx, refund: Refund) -> dict[str, Any]:
     """Move the money of a refund; gives its fields after it."""
+    assert refund.recipient is not None
     payee = _side(tx, refund.recipient)
     made: list[TransactionSummary] = []
     sources: list[Source] = []
@@ -244,6 +216,9 @@ def _side(tx: Tx, address: str) -> Side:
 def _need_run(needs: Needs, caller: Caller, params: RunRefund) -> None:
     key = (caller.account, caller.livemode, params.id)
     needs.row(Refund.__noun__.table.key, key, lock=True)
+    if params.payment is not None:
+        key = (caller.account, caller.livemode, params.payment)
+        needs.row(Payment.__noun__.table.key, key, lock=True)
     for address in params.wallets:
         wallet.need(needs, caller, address)
 
@@ -260,6 +235,9 @@ def run(tx: Tx, params: RunRefund) -> None:
         return
     for address in params.wallets:
         wallet.refuse_blocked(tx.address(address), param="payment")
+    if refund.recipient is None:
+        reversal.run(tx, refund)
+        return
     short = _short(tx, refund)
     if short is not None:
         raise ApiError("insufficient_funds", f"{short} holds too little for {refund.id}.")

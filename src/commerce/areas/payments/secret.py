@@ -14,12 +14,14 @@ _SECRET = re.compile(r"(.{1,64})_secret_([0-9a-z]{26})([0-9a-f]{32})")
 
 
 def make(tx: Tx, payment: str) -> str:
-    """A new secret: the payment, whose it is, and 128 random bits.
+    """The secret of a payment of the caller's: the payment, whose it is, and a keyed hash of both.
 
-    It says whose the payment is, since nothing else does: ids are an account's own.
+    It says whose the payment is, since nothing else does: ids are an account's own. It is the
+    same whenever it is made, since a payment by card is answered by another commit than made it.
     """
-    owner = tx.caller.account.removeprefix("acct_")
-    return f"{payment}_secret_{owner}{tx.random_bytes(_BYTES).hex()}"
+    account = tx.caller.account
+    keyed = tx.fingerprint(f"client_secret\n{account}\n{payment}".encode())[:_BYTES].hex()
+    return f"{payment}_secret_{account.removeprefix('acct_')}{keyed}"
 
 
 def owner_of(payment: str, secret: str) -> str | None:

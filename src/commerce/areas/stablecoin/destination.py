@@ -24,7 +24,7 @@ class Destination(Part, frozen=True, kw_only=True):
     """A bank account, its numbers masked."""
 
     type: DestinationType
-    """How the dollars are sent."""
+    """How the money is sent."""
     account_number: str | None = None
     """The last four characters of the account number."""
     routing_number: str | None = None
@@ -40,10 +40,10 @@ class Destination(Part, frozen=True, kw_only=True):
 
 
 class DestinationDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A bank account to send dollars to."""
+    """A bank account to send money to."""
 
     type: DestinationType
-    """How the dollars are to be sent."""
+    """How the money is to be sent."""
     account_number: Detail | None = None
     """The account number; for `bank_wire` and `ach` required."""
     routing_number: Detail | None = None
@@ -129,9 +129,9 @@ _CALENDAR = financial_holidays("FED")
 
 
 @lru_cache(1024)
-def estimated(today: str) -> str:
-    """The banking day after a day, both `YYYY-MM-DD`; holidays by the `holidays` package."""
-    arrival = _CALENDAR.get_nth_working_day(date.fromisoformat(today), BANKING_DAYS_AFTER)
+def estimated(today: str, after: int = BANKING_DAYS_AFTER) -> str:
+    """The banking day so many after a day, both `YYYY-MM-DD`; holidays by `holidays`' tables."""
+    arrival = _CALENDAR.get_nth_working_day(date.fromisoformat(today), after)
     return arrival.isoformat()
 
 

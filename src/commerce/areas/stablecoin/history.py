@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -48,7 +48,7 @@ def shelf(noun: type[Noun]) -> Shelf:
         asked = _of_one_book(listing.parse(noun.__noun__, rest), rest)
         own = {name: values for name, values in given.items() if name in PARAMETERS}
         streams = _streams(reading, single(own))
-        return await _merged(reading, noun, asked, streams, url)
+        return await merged(reading, asked, Merged(noun, streams, url))
 
     async def get(reading: Reading, id_: str) -> Noun:
         row = await row_of(reading, id_)
@@ -121,20 +121,29 @@ async def row_of(reading: Reading, id_: str) -> Row | None:
     return rows[0] if rows else None
 
 
-async def _merged(
-    reading: Reading, noun: type[Noun], asked: Query, streams: list[Stream], url: str
-) -> ListOf:
-    """A page of several streams, each of which is in the order of ids."""
+class Merged(NamedTuple):
+    """A list of several streams."""
+
+    noun: type[Noun]
+    streams: Sequence[Stream]
+    url: str
+    find: Callable[[Reading, str], Awaitable[Row | None]] = row_of
+    """Gives the row that a cursor names, if it is one of this list."""
+
+
+async def merged(reading: Reading, asked: Query, found: Merged) -> ListOf:
+    """A page of a list of several streams, each of which is in the order of ids."""
+    noun, streams, url, find = found
     spec = noun.__noun__
     ascending = asked.ending_before is not None
     cursor = asked.ending_before if ascending else asked.starting_after
-    if cursor is not None and await row_of(reading, cursor) is None:
+    if cursor is not None and await find(reading, cursor) is None:
         name = "ending_before" if ascending else "starting_after"
         message = f"'{name}' names no {spec.name} of this list: '{cursor[:64]}'."
         raise ApiError("cursor_invalid", message, param=name)
     after = None if cursor is None else (cursor,)
     page = Page(TRANSACTION, asked.filters, ("id",), asked.limit + 1, after, ascending)
-    found = await asyncio.gather(
+    pages = await asyncio.gather(
         *(
             reading.page(
                 page._replace(filters=[*asked.filters, *stream.filters]), under=stream.owner
@@ -142,11 +151,11 @@ async def _merged(
             for stream in streams
         )
     )
-    by_id = {row[2]: row for rows in found for row in rows}
+    by_id = {row[2]: row for rows in pages for row in rows}
     ids = sorted(by_id, reverse=not ascending)
     shown = ids[: asked.limit]
     if ascending:
         shown.reverse()
-    found_things = await completed(reading, spec, [by_id[id_] for id_ in shown])
-    data = [spec.wire(thing) for thing in found_things]
+    things = await completed(reading, spec, [by_id[id_] for id_ in shown])
+    data = [spec.wire(thing) for thing in things]
     return ListOf(url=url, has_more=len(ids) > asked.limit, data=data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import msgspec
 
@@ -31,11 +31,14 @@ TransactionType = Literal[
     "finance",
     "agent",
     "stock",
+    "dispute",
 ]
 
 
 SOURCE = refers(
+    "dispute",
     "payment",
+    "payout",
     "product",
     "refund",
     "stablecoin_issuance",
@@ -61,6 +64,16 @@ class TransactionSummary(Part, frozen=True, kw_only=True):
     the answer that made it, and in events."""
     chain: Literal["stateset"] = "stateset"
     """The ledger it is on."""
+
+
+async def placed(reading: Reading, found: list[Any]) -> list[Any]:
+    """Transactions with the heights of their blocks."""
+    blocks = await blocks_of(reading, [(each.livemode, each.mark) for each in found])
+    heights = {mark: block.height for mark, block in blocks.items()}
+    return [
+        msgspec.structs.replace(each, block_height=heights.get((each.livemode, each.mark)))
+        for each in found
+    ]
 
 
 @noun(
@@ -95,7 +108,8 @@ class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True)
 
     shelf: ClassVar[Shelf]
 
-    emits: ClassVar = ("stablecoin.received",)
+    emits: ClassVar[tuple[str, ...]] = ("stablecoin.received",)
+    complete: ClassVar[Any] = placed
 
     type: TransactionType
     """What kind of movement it is."""
@@ -125,16 +139,6 @@ class Transaction(Noun, tag="stablecoin_transaction", frozen=True, kw_only=True)
     memo: str | None = None
     """The sender's words to the recipient; of stock that was adjusted, why."""
     mark: Annotated[int, HIDDEN] = 0
-
-    @staticmethod
-    async def complete(reading: Reading, found: list[Transaction]) -> list[Transaction]:
-        """The same with their heights."""
-        blocks = await blocks_of(reading, [(each.livemode, each.mark) for each in found])
-        heights = {mark: block.height for mark, block in blocks.items()}
-        return [
-            msgspec.structs.replace(each, block_height=heights.get((each.livemode, each.mark)))
-            for each in found
-        ]
 
 
 Transaction.shelf = history.shelf(Transaction)

@@ -8,6 +8,7 @@ from commerce.engine.caller import Caller
 from commerce.engine.overlay import Needs
 from commerce.engine.tx import Tx
 from commerce.kernel import address as addresses
+from commerce.kernel.currency import SSUSD
 from commerce.kernel.errors import ApiError
 from commerce.ledger.account import NETWORK, LedgerAccount
 from commerce.ledger.directory import ADDRESS, Address
@@ -53,9 +54,14 @@ def refuse_blocked(wallet: Address, *, param: str) -> None:
         raise ApiError("sanctioned_party", f"'{wallet.address}' is blocked.", param=param)
 
 
-def available(wallet: Address) -> LedgerAccount:
+def available(wallet: Address, currency: str = SSUSD) -> LedgerAccount:
     """The account of what a wallet may spend."""
-    return chart.available(wallet.account or NETWORK, wallet.livemode, wallet.address)
+    return chart.available(wallet.account or NETWORK, wallet.livemode, wallet.address, currency)
+
+
+def pending(wallet: Address, currency: str) -> LedgerAccount:
+    """The account of what a wallet will be able to spend once it is settled."""
+    return chart.pending(wallet.account or NETWORK, wallet.livemode, wallet.address, currency)
 
 
 def locked(wallet: Address) -> LedgerAccount:

@@ -26,9 +26,10 @@ class Respondent:
     caller: Caller
     now: int
 
-    def answer_later(self, key: str, answer: Answer) -> None:
+    def answer_later(self, key: str, answer: Answer, *, begun: str) -> None:
         """Remember the answer of a second commit under the key of the first one's request.
 
+        `begun` is the object that the first one has left there: the answer may be of another.
         Nothing is done where the key is no more, or is another request's by now, or was answered.
         """
         owner = (self.caller.account, self.caller.livemode, key)
@@ -36,7 +37,7 @@ class Respondent:
         if row is None:
             return
         before = Remembered.of(row)
-        if before.status == RUNNING and before.object_id == answer.object_id:
+        if before.status == RUNNING and before.object_id == begun:
             created = max(self.now, before.created)
             after = kept(owner, before.fingerprint, answer, self._means.master_key, created=created)
             self._overlay.put(ANSWER.key, owner, after)

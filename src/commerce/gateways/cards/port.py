@@ -9,7 +9,7 @@ import msgspec
 
 from commerce.engine.outside.call import Call, Heard
 
-Asked = Literal["charge", "capture", "cancel", "refund", "attach"]
+Asked = Literal["charge", "confirm", "capture", "cancel", "refund", "attach"]
 Status = Literal["succeeded", "requires_capture", "requires_action", "canceled", "declined"]
 
 
@@ -34,10 +34,18 @@ class Charge(Call, frozen=True, kw_only=True):
     source: str
     """The processor's own name for the card: a payment method, a token, a test method."""
     capture: bool = True
-    authenticated: bool = False
-    """The cardholder has authenticated."""
     descriptor: str | None = None
     """What a statement calls it."""
+
+
+class Confirm(Call, frozen=True, kw_only=True):
+    """Go on with a charge that waited for its cardholder, who says to have authenticated."""
+
+    reference: str
+    source: str
+    amount: int
+    currency: str
+    capture: bool = True
 
 
 class Capture(Call, frozen=True, kw_only=True):
@@ -102,6 +110,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The cardholder disputes it at once."""
     at_once: bool = False
     """The money is available at once, without days of waiting."""
+    available_on: int | None = None
+    """When the money is available, Unix seconds; None where the processor does not say."""
+    handle: str | None = None
+    """What the cardholder's browser gives to the processor's own library, to authenticate."""
+    processor: str = ""
+    """Who says it."""
 
 
 class Why(NamedTuple):
@@ -133,8 +147,14 @@ class Gateway(Protocol):
     `ABSENT` only where the call, should it arrive yet, will not be done.
     """
 
+    name: str
+    """What it is called, in the ledger's accounts too."""
+
     async def charge(self, call: Charge) -> Verdict:
         """Take, or set aside."""
+
+    async def confirm(self, call: Confirm) -> Verdict:
+        """Go on, once the cardholder has authenticated."""
 
     async def capture(self, call: Capture) -> Verdict:
         """Take what was set aside."""
@@ -158,11 +178,13 @@ class Gateway(Protocol):
 class Nobody:
     """Where no processor is set up: every card is refused, and nothing was ever done."""
 
+    name = "none"
+
     async def _refuse(self, call: Call) -> Verdict:
         """Say no."""
         return Verdict(status="declined", reference=call.key, code="processing_error")
 
-    charge = capture = cancel = refund = attach = _refuse
+    charge = confirm = capture = cancel = refund = attach = _refuse
 
     async def find(self, _: Find) -> Verdict | Heard:
         """Nothing was done."""
@@ -171,6 +193,7 @@ class Nobody:
 
 _METHODS: dict[type[Call], str] = {
     Charge: "charge",
+    Confirm: "confirm",
     Capture: "capture",
     Cancel: "cancel",
     Refund: "refund",
@@ -185,7 +208,11 @@ def ways(test: Gateway, live: Gateway | None) -> dict[type[Call], Callable[[Any]
 
     def way(name: str) -> Callable[[Any], Awaitable[Any]]:
         async def ask(call: Call) -> Any:
-            return await getattr(live_one if call.livemode else test, name)(call)
+            asked = live_one if call.livemode else test
+            said = await getattr(asked, name)(call)
+            if isinstance(said, Verdict):
+                return msgspec.structs.replace(said, processor=asked.name)
+            return said
 
         return ask
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from commerce.engine.outside.call import Call, Heard
@@ -13,6 +15,7 @@ from commerce.gateways.cards.port import (
     Cancel,
     Capture,
     Charge,
+    Confirm,
     Find,
     Refund,
     Verdict,
@@ -26,6 +29,7 @@ FEE_CENTS = 30
 """2.9 % and 0.30 in the currency of the charge."""
 _PREFIX: dict[Asked, str] = {
     "charge": "ch",
+    "confirm": "ch",
     "capture": "ch",
     "cancel": "ch",
     "refund": "rf",
@@ -40,6 +44,8 @@ class TooLate(Exception):
 class Sandbox:
     """A processor for test mode. It moves nothing, and remembers every call by its key."""
 
+    name = "test"
+
     def __init__(self, notebook: Notebook) -> None:
         self._notebook = notebook
 
@@ -49,11 +55,21 @@ class Sandbox:
         if card is None:
             said = _declined(call, "charge", "card_declined", "test_mode_live_card")
         else:
-            said = _charged(call, card)
+            said = _charged(call, "charge", card)
         said = await self._said(call, "charge", said)
         if card is not None and card.behaviour == "times_out":
             raise TimeoutError
         return said
+
+    async def confirm(self, call: Confirm) -> Verdict:
+        """What the test card does once its holder has shown up."""
+        before = await self._before(call, call.reference)
+        card = test_card.of_method(call.source)
+        if card is None or before is None or before.status != "requires_action":
+            said = _declined(call, "confirm", "processing_error")
+        else:
+            said = _charged(call, "confirm", card)
+        return await self._said(call, "confirm", said)
 
     async def capture(self, call: Capture) -> Verdict:
         """Take what was set aside, no more than that."""
@@ -102,7 +118,14 @@ class Sandbox:
         return await self._said(call, "attach", said)
 
     async def find(self, call: Find) -> Verdict | Heard:
-        """What was said under a key. A call that has not come by now is not taken any more."""
+        """What was said under a key. A call that has not come by now is not taken any more.
+
+        A refund, of which nothing is secret, is made then, as Stripe's adapter does it.
+        """
+        if call.asked == "refund":
+            names = ("account", "livemode", "key", "reference", "amount", "currency")
+            terms: dict[str, Any] = {name: getattr(call, name) for name in names}
+            return await self.refund(Refund(**terms))
         note = await self._notebook.write(self._note(call, call.asked, None))
         if note.verdict is None:
             return Heard.ABSENT
@@ -138,11 +161,11 @@ def fee(amount: int, currency: str) -> int:
     return half_even(amount * FEE_PER_MILLE * 100 + cents * 1000, 100_000)
 
 
-def _charged(call: Charge, card: Specimen) -> Verdict:
+def _charged(call: Charge | Confirm, asked: Asked, card: Specimen) -> Verdict:
     if card.behaviour == "declines":
-        return _declined(call, "charge", card.code or "card_declined", card.decline_code)
-    reference = _reference(call, "charge")
-    if card.behaviour == "authenticates" and not call.authenticated:
+        return _declined(call, asked, card.code or "card_declined", card.decline_code)
+    reference = _reference(call, asked)
+    if card.behaviour == "authenticates" and asked == "charge":
         return Verdict(status="requires_action", reference=reference, amount=call.amount)
     return Verdict(
         status="succeeded" if call.capture else "requires_capture",

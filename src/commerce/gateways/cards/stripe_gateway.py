@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
 import stripe
 import structlog
 
@@ -15,6 +16,7 @@ from commerce.gateways.cards.port import (
     Capture,
     CardFacts,
     Charge,
+    Confirm,
     Find,
     Refund,
     Status,
@@ -54,6 +56,8 @@ class Unsettled(Exception):
 
 class StripeGateway:
     """Takes cards by Stripe. What its library raises and is not caught here is no answer."""
+
+    name = "stripe"
 
     def __init__(self, client: stripe.StripeClient, http_client: stripe.HTTPXClient) -> None:
         self._http_client = http_client
@@ -98,6 +102,14 @@ class StripeGateway:
             return _refusal(call, error)
         return _of_intent(intent, call.currency)
 
+    async def confirm(self, call: Confirm) -> Verdict:
+        """See how far a payment intent has come.
+
+        Once the cardholder has authenticated, by Stripe's own library, it goes on by itself.
+        """
+        intent = await self._intents.retrieve_async(call.reference, {"expand": _WHOLE})
+        return _of_intent(intent, call.currency)
+
     async def capture(self, call: Capture) -> Verdict:
         """Capture a payment intent."""
         amount = _theirs(call.amount, call.currency)
@@ -108,9 +120,7 @@ class StripeGateway:
         except (stripe.CardError, stripe.InvalidRequestError) as error:
             return _refusal(call, error)
         verdict = _of_intent(intent, call.currency)
-        return Verdict(
-            status=verdict.status, reference=verdict.reference, amount=call.amount, fee=verdict.fee
-        )
+        return msgspec.structs.replace(verdict, amount=call.amount)
 
     async def cancel(self, call: Cancel) -> Verdict:
         """Cancel a payment intent."""
@@ -171,7 +181,7 @@ class StripeGateway:
             terms: dict[str, Any] = {"reference": reference, "amount": amount, **whose}
             return made or await self.refund(Refund(currency=currency, **terms))
         intent = await self._intents.retrieve_async(reference, {"expand": _WHOLE})
-        if intent.status in ("succeeded", "canceled"):
+        if intent.status in ("succeeded", "canceled") or call.asked == "confirm":
             return _of_intent(intent, intent.currency)
         terms = {"reference": reference, **whose}
         if call.asked == "cancel":
@@ -242,14 +252,20 @@ def _of_intent(intent: stripe.PaymentIntent, currency: str) -> Verdict:
     code, decline_code = _why(problem) if status == "declined" else (None, None)
     charge: Any = intent.latest_charge
     settled = getattr(charge, "balance_transaction", None)
+    amount = intent.amount
+    if status == "succeeded":
+        # Less than was set aside may have been captured.
+        amount = getattr(intent, "amount_received", amount)
     return Verdict(
         status=status,
         reference=intent.id,
-        amount=0 if status in ("declined", "canceled") else _ours(intent.amount, currency),
+        amount=0 if status in ("declined", "canceled") else _ours(amount, currency),
         fee=_ours(getattr(settled, "fee", 0) or 0, currency),
         card=_card(intent.payment_method),
         code=code,
         decline_code=decline_code,
+        available_on=getattr(settled, "available_on", None),
+        handle=intent.client_secret if status == "requires_action" else None,
     )
 
 

@@ -98,6 +98,8 @@ def _operation(
     }
     if endpoint.access.scope:
         described["x-scope"] = endpoint.access.scope
+    if endpoint.also:
+        described["x-aliases"] = [each.replace(" ", " /v1", 1) for each in endpoint.also]
     if endpoint.kind == "verb":
         assert endpoint.operation is not None
         example = None if call is None else call.body or {}

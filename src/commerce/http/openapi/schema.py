@@ -12,7 +12,7 @@ from commerce.kernel.money import Money
 from commerce.resource.expansion import Expander
 from commerce.resource.noun import Noun, Spec
 from commerce.resource.operation import Deleted, Operation
-from commerce.resource.parameter import Amount, Dollars, Measure, Moment, Price
+from commerce.resource.parameter import Amount, Dollars, Measure, Moment, Percent, Price
 
 NO_PAIRS = "Always empty: no request sets it here."
 REFERENCE = "#/components/schemas/{name}"
@@ -32,6 +32,7 @@ _CUSTOM: dict[type[Any], dict[str, Any]] = {
     Dollars: {"anyOf": [_DECIMAL, _NUMBER]},
     Price: {"anyOf": [_DECIMAL, _NUMBER]},
     Measure: {"anyOf": [_DECIMAL, {"type": "number", "exclusiveMinimum": 0, "maximum": 10**9}]},
+    Percent: {"anyOf": [_DECIMAL, {"type": "number", "minimum": 0, "maximum": 100}]},
     Money: {**_DECIMAL, "description": "A decimal string in major units."},
     Moment: {
         "anyOf": [

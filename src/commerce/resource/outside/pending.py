@@ -43,6 +43,12 @@ class Finish(NamedTuple):
     inquiry: type[Call]
     """What is asked to learn what became of the call."""
     needs: Callable[[Needs, Caller, str], None]
+    unheard: str | None = None
+    """The event by which is told that nothing was heard, where it is not `<noun>.updated`."""
+    shown: Callable[[Tx, Any], Any] | None = None
+    """What is answered in place of the object: less of it, or with a secret."""
+    returns: type[Noun] | None = None
+    """What `shown` makes, where that is another noun."""
 
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -52,23 +58,31 @@ def _nothing(_: Needs, __: Caller, ___: str) -> None:
     """A verb that touches no more than its object."""
 
 
-def finish(
+def finish(  # noqa: PLR0913 - a declaration, always called by keyword
     name: str,
     noun: type[Noun],
     *,
     inquiry: type[Call],
     needs: Callable[[Needs, Caller, str], None] = _nothing,
+    unheard: str | None = None,
+    shown: Callable[[Tx, Any], Any] | None = None,
+    returns: type[Noun] | None = None,
 ) -> Callable[[Verb], Verb]:
     """Declare a verb that finishes: `def settle(tx: Tx, payment: Payment, heard: Charged) -> ...`.
 
     It gets the object, locked, and what was heard: what the other side said, or `Heard.ABSENT`,
     which is that nothing was done and never will be. It returns the object, or `Declined`. The
     noun has an `unknown_since`, which is set where nothing was heard in time, and which this verb
-    takes away. `inquiry` is kept with the job that recovers it: it holds nothing that may not be.
+    takes away; `unheard` is the event that tells of that. `inquiry` is kept with the job that
+    recovers it: it holds nothing that may not be. `shown` makes what is answered of the object,
+    whatever was heard of it but a refusal; it is remembered sealed. `returns` is what that is,
+    where it is another noun, in which clients expand.
     """
 
     def declare(verb: Verb) -> Verb:
-        verb.__finish__ = Finish(name, noun, verb, inquiry, needs)  # type: ignore[attr-defined]
+        verb.__finish__ = Finish(  # type: ignore[attr-defined]
+            *(name, noun, verb, inquiry, needs, unheard, shown, returns)
+        )
         return verb
 
     return declare
@@ -105,17 +119,27 @@ class Pending(Worded):
 
     def __init__(self, thing: Noun, call: Call, inquiry: Call, finish: Callable[..., Any]) -> None:
         """Take the object, what is asked, what asks what became of that, and what finishes it."""
-        self._thing = thing
+        self.thing = thing
         self._call = call
         self._inquiry = inquiry
         self._finish: Finish = finish.__finish__  # type: ignore[attr-defined]
+        self._status: int | None = None
+
+    def within(self, finish: Callable[..., Any], *, status: int | None = None) -> Pending:
+        """The same, begun as a part of something greater, which another verb finishes.
+
+        `status` is what is answered then, where it is not that of the object.
+        """
+        other = Pending(self.thing, self._call, self._inquiry, finish)
+        other._status = status
+        return other
 
     def answer(self, tx: Tx, plan: Plan) -> Answer:
         """Nothing yet: the errand that is to be run once this is kept."""
-        caller, thing = tx.caller, self._thing
+        caller, thing = tx.caller, self.thing
         unfinished = Unfinished(
             id=thing.id,
-            status=201 if thing.id in tx.added else 200,
+            status=self._status or (201 if thing.id in tx.added else 200),
             inquiry=msgspec.Raw(msgspec.json.encode(self._inquiry)),
             idempotency_key=caller.idempotency_key,
             request_id=caller.request_id,
@@ -131,6 +155,17 @@ class Pending(Worded):
 
         errand = Errand(self._call, job, tx.now, finishing)
         return Answer(RUNNING, b"", thing.id, errand=errand)
+
+
+def ask_later(tx: Tx, thing: Noun, inquiry: Call, finish: Callable[..., Any]) -> None:
+    """Have a job ask, where nobody waits for the answer, and finish the object by what is heard.
+
+    The other side does what it is asked about, if it has not done it before.
+    """
+    declared: Finish = finish.__finish__  # type: ignore[attr-defined]
+    asked = msgspec.Raw(msgspec.json.encode(inquiry))
+    params = msgspec.json.encode(Unfinished(id=thing.id, status=200, inquiry=asked))
+    tx.defer(declared.name, inquiry.key, params, at=tx.now)
 
 
 def _command(finish: Finish, job: Key, unfinished: Unfinished, heard: Any, plan: Plan) -> Command:
@@ -160,8 +195,10 @@ def _settle(tx: Tx, finish: Finish, unfinished: Unfinished, heard: Any, plan: Pl
     if heard is not Heard.SILENCE:
         thing = finish.run(tx, thing, heard)
     elif thing.unknown_since is None:
-        thing = tx.change(thing, unknown_since=tx.now)
-    given = answer(tx, thing)
+        thing = tx.change(thing, event=finish.unheard, unknown_since=tx.now)
+    if finish.shown is not None and not isinstance(thing, Worded):
+        thing = finish.shown(tx, thing)
+    given = answer(tx, thing, secret=finish.shown is not None)
     assert given.errand is None, "what finishes a call makes no other"
     if not isinstance(thing, Worded):
         given = given._replace(status=unfinished.status)
@@ -169,7 +206,7 @@ def _settle(tx: Tx, finish: Finish, unfinished: Unfinished, heard: Any, plan: Pl
             # It differs from its event now, so it is kept by itself.
             given = given._replace(body=expanded_in(tx, plan, given.body), event=None)
     if unfinished.idempotency_key is not None:
-        tx.answer_later(unfinished.idempotency_key, given)
+        tx.answer_later(unfinished.idempotency_key, given, begun=unfinished.id)
     return given
 
 
@@ -206,7 +243,7 @@ def _recovery(finish: Finish, outside: Outside, expander: Expander) -> Task:
         return await outside.ask(msgspec.json.decode(unfinished.inquiry, type=finish.inquiry))
 
     def run(tx: Tx, unfinished: Unfinished, heard: Any) -> None:
-        plan = expander.plan(finish.noun, unfinished.expand)
+        plan = expander.plan(finish.returns or finish.noun, unfinished.expand)
         _settle(tx, finish, unfinished, heard, plan)
 
     def needs(needs: Needs, caller: Caller, unfinished: Unfinished) -> None:

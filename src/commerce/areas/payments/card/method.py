@@ -146,6 +146,31 @@ def chosen(tx: Tx, given: CardMethodGiven | str, *, param: str) -> tuple[Card | 
     raise ApiError("parameter_invalid", message, param=param)
 
 
+def saved(tx: Tx, id_: str, customer: str | None, *, param: str) -> SavedMethod:
+    """A method that is kept, for the customer if one is named.
+
+    Raises `resource_missing`, `parameter_invalid` for another customer's, and `state_invalid` for
+    one that the processor does not keep.
+    """
+    method = tx.get(SavedMethod, id_, param=param)
+    if method.deleted:
+        raise missing(kind_of(SavedMethod), id_, param=param)
+    if customer not in (None, method.customer):
+        message = f"'{param}' is of the customer '{method.customer}', not of this one."
+        raise ApiError("parameter_invalid", message, param=param)
+    customers.require(tx, method.customer, param=param)
+    if method.status != "attached":
+        message = f"This payment_method is '{method.status}'; one can be charged once 'attached'."
+        raise ApiError("state_invalid", message, param=param)
+    return method
+
+
+def need_saved(needs: Needs, caller: Caller, given: str) -> None:
+    """The row that `saved` reads first."""
+    if is_id(given, "pm"):
+        needs.row(TABLE.key, (caller.account, caller.livemode, given))
+
+
 def need_chosen(needs: Needs, caller: Caller, given: CardMethodGiven | str) -> None:
     """The row that `chosen` locks."""
     if isinstance(given, str) and is_id(given, "tok"):

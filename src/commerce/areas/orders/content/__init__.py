@@ -1,0 +1,1 @@
+"""What orders hold, and what that comes to."""

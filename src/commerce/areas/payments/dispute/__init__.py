@@ -1,0 +1,1 @@
+"""Disputes: what a cardholder takes back, and how its payee answers that."""

@@ -1,0 +1,1 @@
+"""What an account holds in each currency, how it came to that, and how it leaves for a bank."""

@@ -1,0 +1,1 @@
+"""What higher areas declare and lower ones call: the composition hands it over."""
