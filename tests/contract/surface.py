@@ -29,7 +29,7 @@ MAKERS = [
     if endpoint.operation and ("{" not in endpoint.path or 201 in endpoint.operation.statuses)
 ]
 """What makes an object, some of them within another's path."""
-COMES_ALONG = [verb for verb in VERBS if verb.path == "/disputes/{id}"]
+COMES_ALONG = [verb for verb in VERBS if verb.path in ("/disputes/{id}", "/orders/{id}/fulfill")]
 """What makes no object, but whose example needs one that comes with another."""
 OF_CARDS = ("dispute", "payout")
 """Nouns whose examples are in dollars; those of all others are in ssUSD."""

@@ -22,6 +22,9 @@ IMPLIED = [
 """Endpoints that a scope to write opens, though they only read."""
 EXAMPLES = ["stablecoin:read", "stablecoin:transfer"]
 """What the examples that make keys hand on."""
+PAYS_WITHIN = {"POST /orders/create": "payment", "POST /orders/{id}/pay": "payment_method"}
+"""What makes a payment within, in its example, for which a key needs the scope of payments too,
+and the parameter that asks for that."""
 MAKES_TOKENS = "POST /tokens"
 
 
@@ -104,6 +107,10 @@ async def test_a_restricted_key_needs_the_scope_and_is_told_which(
 
     route, body = await play.stage_of(endpoint)
     own = await stage.make_key(play.party, "restricted", [scope, *EXAMPLES])
+    if endpoint.name in PAYS_WITHIN:
+        reply = await stage.ask(route, own, body)
+        refusal.is_(reply, 403, "insufficient_permissions", PAYS_WITHIN[endpoint.name])
+        own = await stage.make_key(play.party, "restricted", [scope, "payments:write"])
     reply = await stage.ask(route, own, body)
     assert reply.status in (200, 201), reply.body
 

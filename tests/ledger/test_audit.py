@@ -64,6 +64,10 @@ SPOILED = {
     "what is pending in wallets is what their payments by card have unsettled": f"""
         UPDATE ledger_balance SET code = replace(code, ':available', ':pending') WHERE {WALLET}
     """,
+    "what is owed to bank accounts is what payouts have not sent": f"""
+        UPDATE ledger_balance SET code = 'payouts:payable', account = 'network', currency = 'usd'
+        WHERE ctid = (SELECT ctid FROM ledger_balance WHERE {WALLET} LIMIT 1)
+    """,
     "what is reserved of every product, and what has left, is what orders say": f"""
         INSERT INTO ledger_balance (account, livemode, code, currency, debit_normal, guarded,
             balance, entries, mark)

@@ -87,6 +87,19 @@ async def varied(stage: Stage, play: Rehearsal) -> None:
     await play.call("POST /payments/refund", payment=asked_for["id"], amount="4.00")
     parts = [{"recipient": to, "amount": "5.00"} for to in (play.wallet, play.other_wallet)]
     await play.call("POST /payments/create", splits=parts, **terms)
+    items, payment = [{"name": "Hat", "unit_price": "10.00"}], {"payment_method": {"type": "ssusd"}}
+    made = await play.call("POST /orders/create", items=items, payment=payment)
+    await play.call("POST /payments/refund", payment=made["payments"][0], amount="4.00")
+    by_card["payment_method"] = "pm_card_createDispute"
+    await play.call("POST /payments/create", **by_card)
+
+
+def unsealed(thing: Any) -> Any:
+    """An object as a verb shows it, which looks for no blocks: without the height of its."""
+    if not isinstance(thing, dict):
+        return thing
+    plain = {name: unsealed(each) for name, each in thing.items()}
+    return {**plain, "block_height": None} if "block_height" in plain else plain
 
 
 async def page_with(stage: Stage, play: Rehearsal, endpoint: Endpoint, path: str) -> str:
@@ -164,7 +177,7 @@ async def test_an_answer_to_a_write_is_expanded_and_remembered_as_it_was(
         assert [thing is None for thing in things] == [each is None for each in at(plain, names)]
         for thing in filter(None, things):
             assert isinstance(thing, dict)
-            assert thing == await whole(stage, play, thing)
+            assert unsealed(thing) == unsealed(await whole(stage, play, thing))
     assert plain.keys() == first.json.keys()
 
     shuffled = "&".join(f"expand[{at_}]={path}" for at_, path in enumerate(reversed(paths)))

@@ -83,7 +83,7 @@ async def test_ranges_keep_what_lies_within(
             least = min(values, key=number)
             query = f"limit=100&{name}[gte]={least}&{name}[lte]={least}{beside}"
             page = await stage.get(f"{endpoint.path}?{query}", many.party.key)
-            assert page["data"] == [thing for thing in data if thing[name] == least]
+            assert page["data"] == [thing for thing in data if thing[name] == least][:100]
 
 
 async def test_amounts_are_compared_as_numbers_to_the_millionth(
