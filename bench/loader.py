@@ -24,7 +24,8 @@ from urllib.parse import urlsplit
 import msgspec
 import uvloop
 
-Mode = Literal["uniform", "hot", "received", "batch"]
+Mode = Literal["uniform", "hot", "received", "batch", "payroll"]
+BATCHED = {"batch", "payroll"}
 
 DRAIN_SECONDS_MAX = 10.0
 RECONNECT_SECONDS = 0.1
@@ -33,6 +34,8 @@ SAMPLE_BYTES_MAX = 500
 ROWS_A_BATCH = 500
 BATCHES_PREPARED = 100
 BATCH_SENDERS = 100
+PAYROLLS = 16
+"""Senders who each have payees of their own."""
 
 
 class Wallet(msgspec.Struct, frozen=True):
@@ -83,7 +86,8 @@ def transfer_requests(wallets: list[Wallet], mode: Mode, host: str) -> Callable[
     """Return a function that gives the next request, from prepared heads and tails.
 
     `uniform`: any wallet to any other; `hot`: the first wallet to any other; `received`: any
-    other wallet to the first; `batch`: one of the first wallets to 500 of the others at once.
+    other wallet to the first; `batch`: one of the first wallets to 500 of the others at once;
+    `payroll`: the same to 500 whom nobody else pays.
     """
     heads = [
         (
@@ -111,24 +115,35 @@ def transfer_requests(wallets: list[Wallet], mode: Mode, host: str) -> Callable[
         sender = 1 + getrandbits(64) % others
         return b"%b%032x%b" % (heads[sender], getrandbits(128), tails[0])
 
-    batches = batch_tails(wallets) if mode == "batch" else []
+    batches = batch_tails(wallets, mode) if mode in BATCHED else []
 
     def batch() -> bytes:
-        sender = getrandbits(64) % min(BATCH_SENDERS, size - 1)
-        tail = batches[getrandbits(64) % len(batches)]
+        sender = getrandbits(64) % len(batches)
+        tail = batches[sender][getrandbits(64) % len(batches[sender])]
         return b"%b%032x%b" % (heads[sender], getrandbits(128), tail)
 
-    return {"uniform": uniform, "hot": hot, "received": received, "batch": batch}[mode]
+    if mode in BATCHED:
+        return batch
+    return {"uniform": uniform, "hot": hot, "received": received}[mode]
 
 
-def batch_tails(wallets: list[Wallet]) -> list[bytes]:
-    """Return ends of requests: batches to wallets picked from all that send no batch."""
-    first = min(BATCH_SENDERS, len(wallets) - 1)
+def batch_tails(wallets: list[Wallet], mode: Mode) -> list[list[bytes]]:
+    """Return ends of requests for each who sends batches: to all the others, or to their own."""
+    senders = min(PAYROLLS if mode == "payroll" else BATCH_SENDERS, len(wallets) // 2)
+    payees = wallets[senders:]
+    if mode == "batch":
+        return [prepared_tails(payees, BATCHES_PREPARED)] * senders
+    return [
+        prepared_tails(payees[sender::senders], BATCHES_PREPARED // senders)
+        for sender in range(senders)
+    ]
+
+
+def prepared_tails(payees: list[Wallet], count: int) -> list[bytes]:
+    """Return so many ends of requests, each to 500 picked from these."""
     tails = []
-    for _ in range(BATCHES_PREPARED):
-        picked = [
-            wallets[first + getrandbits(64) % (len(wallets) - first)] for _ in range(ROWS_A_BATCH)
-        ]
+    for _ in range(count):
+        picked = [payees[getrandbits(64) % len(payees)] for _ in range(ROWS_A_BATCH)]
         rows = [{"to": each.wallet, "amount": "0.01"} for each in picked]
         body = msgspec.json.encode({"transfers": rows})
         tails.append(b"\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
@@ -323,7 +338,7 @@ async def load_transfers(arguments: argparse.Namespace) -> LoadResult:
     wallets = msgspec.json.decode(arguments.wallets.read_bytes(), type=Wallets).wallets
     url = urlsplit(arguments.url)
     requests = transfer_requests(wallets, arguments.mode, url.netloc)
-    rows = ROWS_A_BATCH if arguments.mode == "batch" else 1
+    rows = ROWS_A_BATCH if arguments.mode in BATCHED else 1
     load = Load(requests, url.hostname or "127.0.0.1", url.port or 80, rows=rows)
     # The wallets and prepared bytes live to the end: a collection over them would only stall.
     gc.freeze()

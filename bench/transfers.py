@@ -19,9 +19,9 @@ from bench.seed import seed
 from commerce.store.embedded import running_url
 
 CONNECTIONS = 64
-CONNECTIONS_OF = {"one": 1, "batch": 4}
+CONNECTIONS_OF = {"one": 1, "batch": 4, "payroll": 4}
 """Where a scenario has others."""
-MODES: dict[str, Mode] = {"hot": "hot", "batch": "batch"}
+MODES: dict[str, Mode] = {"hot": "hot", "batch": "batch", "payroll": "payroll"}
 WARMUP_SECONDS = 15
 """Of uniform loads, so that most of the keys and wallets have been seen before."""
 WARMUP_SECONDS_MIN = 3
@@ -32,7 +32,7 @@ VERSION = "server_version"
 SETTINGS = (VERSION, "fsync", "synchronous_commit", "shared_buffers", "max_wal_size")
 
 TPCB_BEFORE, TPCB_AFTER = "TPC-B before", "TPC-B after"
-SCENARIOS = ("tpcb", "uniform", "hot", "one", "batch", "limits", "naive")
+SCENARIOS = ("tpcb", "uniform", "hot", "one", "batch", "payroll", "limits", "naive")
 LIMITED, UNLIMITED = "limits on", "limits off"
 
 
@@ -75,6 +75,7 @@ def execute(run: Run) -> None:
             measure_transfers(run, "hot", server, wallets, url)
             measure_transfers(run, "one", server, wallets, url)
             measure_transfers(run, "batch", server, wallets, url)
+            measure_transfers(run, "payroll", server, wallets, url)
             measure_limits(run, server, wallets, url)
             run.memory_mb_max = server.memory_mb_max()
         if {"naive", "tpcb"}.isdisjoint(run.only):

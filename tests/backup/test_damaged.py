@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -22,18 +23,19 @@ from commerce.backup.capture import _check_schema
 from commerce.backup.inventory import NAME, Laid, check_inventory
 from commerce.backup.manifest import Manifest
 from commerce.backup.program import Tools
-from commerce.backup.restore import Restored, _compare, _load, _master_key
+from commerce.backup.restore import Restored, _compare, _listing, _load, _master_key
 from commerce.backup.staging import Staging, check_free, staged
 from commerce.command.backup import _tell, _where_the_key_is
 from commerce.installation import ServerError, connected, database_fingerprint
 from commerce.kernel.master_key import MasterKey
 from commerce.ledger.audit import Report
 from commerce.settings import Settings
-from commerce.store.binary import Programs
+from commerce.store.binary import Programs, SystemUser
 from commerce.store.embedded import EmbeddedPostgres
 from tests.database import migrated
 
 OWN_KEY = MasterKey(b"\7" * 32)
+OURSELVES = SystemUser("somebody", os.geteuid(), os.getegid())
 NO_PROGRAMS = Programs(Path("/nonexistent"), None)
 REPORT = Report(1, 6, 3, 0, [], [])
 
@@ -179,9 +181,9 @@ def packed(path: Path, *members: str) -> Path:
     return written(path, packed.getvalue(), form="physical")
 
 
-def unpacked(folder: Path, *members: str) -> Path:
+def unpacked(folder: Path, *members: str, user: SystemUser | None = None) -> Path:
     """The cluster into which these were laid down."""
-    staging = Staging(folder, None)
+    staging = Staging(folder, user)
     staging.folder.mkdir(parents=True)
     with opened(packed(folder / "physical.tar", *members)) as archive:
         staging.unpack(archive)
@@ -201,10 +203,17 @@ def test_a_file_that_would_lie_outside_its_folder_is_not_laid_down(
     ]
 
 
-def test_what_is_laid_down_is_its_owners_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", [True, False])
+def test_what_is_laid_down_is_its_owners_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    # Nobody but root may start a program as somebody, not even as themselves.
+    done = subprocess.CompletedProcess([], 0, "", "")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
     with refusing(f"{NAME}: "):
-        unpacked(tmp_path, "base/", "base/1", NAME)
+        unpacked(tmp_path, "base/", "base/1", NAME, user=OURSELVES if named else None)
     cluster = tmp_path / "restoring" / "postgres"
+    assert [(cluster / name).stat().st_uid for name in ("base", "base/1")] == [os.geteuid()] * 2
     assert (cluster / "base").stat().st_mode & 0o777 == 0o700
     assert (cluster / "base/1").stat().st_mode & 0o777 == 0o600
 
@@ -233,6 +242,17 @@ def test_what_a_killed_restore_left_goes_and_so_does_what_this_one_leaves(data_d
 
 
 # The programs
+
+
+@pytest.mark.parametrize("user", [OURSELVES, None])
+def test_all_is_restored_but_what_the_restore_makes_itself(user: SystemUser | None) -> None:
+    listed = ["; a comment", "7; 0 0 TABLE public t x", "8; 0 0 EXTENSION - plpgsql"]
+    listed += ["9; 0 0 TABLE DATA public schema_migration x", "10; 0 0 TABLE DATA public t x"]
+    with _listing("\n".join(listed), Tools(Path("/bin"), user, {})) as name:
+        file = Path(name)
+        assert file.read_text().splitlines() == [listed[0], listed[1], listed[4]]
+        assert file.stat().st_uid == os.geteuid()
+    assert not file.exists()
 
 
 def program(folder: Path, name: str, script: str) -> Tools:

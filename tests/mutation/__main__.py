@@ -14,7 +14,7 @@ import pytest
 
 from tests.mutation import afresh
 from tests.mutation.crowd import SOURCE, Crowd, Fate
-from tests.mutation.mutant import Mutant, of_layers
+from tests.mutation.mutant import of_layers
 
 LAYERS = ("kernel", "ledger", "books", "engine")
 TESTS = (
@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the chance")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seconds", type=float, default=15.0, help="of tests, without a database")
-    parser.add_argument("--imported", action="store_true", help="what is run at import, too: slow")
+    parser.add_argument("--imported", action="store_true", help="those of what runs at import")
     parser.add_argument("--again", type=Path, help="only those that survived in such a file")
     parser.add_argument("--tests", nargs="*", default=TESTS)
     parser.add_argument("--out", type=Path, help="a file for what became of each, as JSON")
@@ -48,20 +48,21 @@ def main() -> int:
     found = [
         each for each in of_layers(LAYERS, SOURCE) if each.module.startswith(tuple(given.only))
     ]
-    if given.sample is not None:
-        found = random.Random(given.seed).sample(found, min(given.sample, len(found)))
     if given.again is not None:
         fates = map(json.loads, given.again.read_text("utf-8").splitlines())
         left = {fate["mutant"] for fate in fates if fate["killed_by"] is None}
         found = [mutant for mutant in found if mutant.name in left]
+    found = [mutant for mutant in found if (mutant.function is None) is given.imported]
+    if given.sample is not None:
+        found = random.Random(given.seed).sample(found, min(given.sample, len(found)))
     tally = Tally(given.out)
-    inner = [mutant for mutant in found if mutant.function is not None]
-    crowd = Crowd(inner, given.jobs, given.seconds, tally.told)
-    pytest.main([*OPTIONS, *given.tests], plugins=[crowd])
-    outer = [mutant for mutant in found if mutant.function is None or mutant.name in tally.unseen]
-    if given.imported:
-        afresh.run(outer, given.jobs, tally.told)
-    return tally.end(outer if not given.imported else [])
+    if not given.imported:
+        crowd = Crowd(found, given.jobs, given.seconds, tally.told)
+        pytest.main([*OPTIONS, *given.tests], plugins=[crowd])
+        # A function that no test reaches may have been called when it was imported.
+        found = [mutant for mutant in found if mutant.name in tally.unreached]
+    afresh.run(found, given.jobs, tally.told)
+    return tally.end()
 
 
 def explained() -> dict[str, str]:
@@ -76,30 +77,27 @@ class Tally:
     def __init__(self, out: Path | None) -> None:
         self._out = out
         self._explained = explained()
-        self.fates: dict[str, Fate] = {}
-        self.unseen: set[str] = set()
-        """Those that no test reaches, unless when it is imported."""
+        self._fates: dict[str, Fate] = {}
+        self.unreached: set[str] = set()
 
     def told(self, fate: Fate) -> None:
-        """Take down a fate; one that nobody has explained is shown at once."""
-        self.fates[fate.mutant] = fate
+        """Take down a fate; a mutant that survives and that nobody has explained is shown."""
+        if fate.tests == 0 and fate.killed_by is None:
+            self.unreached.add(fate.mutant)
+            return
+        self._fates[fate.mutant] = fate
         if self._out is not None:
             with self._out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(fate._asdict()) + "\n")
         if fate.killed_by is None and fate.mutant not in self._explained:
-            print(f"survived {fate.tests} tests: {fate.mutant} (line {fate.line})", flush=True)
-        if fate.killed_by is None and fate.tests == 0:
-            self.unseen.add(fate.mutant)
+            print(f"survived: {fate.mutant} (line {fate.line})", flush=True)
 
-    def end(self, left: list[Mutant]) -> int:
-        """Say it in one line."""
-        alive = [name for name, fate in self.fates.items() if fate.killed_by is None]
+    def end(self) -> int:
+        """Say it in one line; 1 where there are survivors that nobody has explained."""
+        alive = [name for name, fate in self._fates.items() if fate.killed_by is None]
         unknown = [name for name in alive if name not in self._explained]
-        print(
-            f"{len(self.fates)} mutants: {len(self.fates) - len(alive)} killed,"
-            f" {len(alive) - len(unknown)} survived as explained, {len(unknown)} survived;"
-            f" {len(left)} are made at import and were left out"
-        )
+        killed, known = len(self._fates) - len(alive), len(alive) - len(unknown)
+        print(f"{killed} killed, {known} survived as explained, {len(unknown)} survived")
         return 1 if unknown else 0
 
 

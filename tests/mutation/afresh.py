@@ -38,7 +38,8 @@ def _try(mutant: Mutant) -> Fate:
         (package / mutant.module).write_text(unparse(mutant.made()), encoding="utf-8")
         status = _tested(Path(folder))
     seconds = round(time.monotonic() - began, 2)
-    return Fate(mutant.name, mutant.lines[0], "some" if status in FAILED else None, 0, seconds)
+    killed_by = "one of all" if status in FAILED else None
+    return Fate(mutant.name, mutant.lines[0], killed_by, len(TESTS), seconds)
 
 
 def _tested(folder: Path) -> int:

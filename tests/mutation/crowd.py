@@ -59,6 +59,7 @@ class Running(NamedTuple):
     """A mutant in its fork."""
 
     mutant: Mutant
+    chosen: list[pytest.Item]
     pid: int
     began: float
 
@@ -80,6 +81,8 @@ class Crowd:
         self.reached: Reached
         self._items: dict[str, pytest.Item] = {}
         self._functions: dict[tuple[str, str, int], list[FunctionType]] = {}
+        self._sound: dict[tuple[str, ...], bool] = {}
+        """Whether tests that share a database pass without a mutant, the last one of them."""
         self._postgres: EmbeddedPostgres
 
     def pytest_configure(self) -> None:
@@ -122,21 +125,24 @@ class Crowd:
         for each in gc.get_objects():
             if type(each) is FunctionType and each.__code__.co_filename.startswith(str(SOURCE)):
                 self._functions.setdefault(_place(each.__code__), []).append(each)
-        waiting = iter(self.mutants)
+        waiting = [(mutant, self._chosen(mutant)) for mutant in reversed(self.mutants)]
         running: dict[int, Running] = {}
-        while True:
-            while len(running) < self.jobs and (mutant := next(waiting, None)) is not None:
-                chosen = self._chosen(mutant)
+        while waiting or running:
+            while waiting and len(running) < self.jobs:
+                mutant, chosen = waiting.pop()
                 pid, pipe = _fork(partial(self._try, mutant, chosen))
-                running[pipe] = Running(mutant, pid, time.monotonic())
-            if not running:
-                return
-            self._collect(running)
+                running[pipe] = Running(mutant, chosen, pid, time.monotonic())
+            waiting += self._collect(running)
 
-    def _collect(self, running: dict[int, Running]) -> None:
-        """Wait until a fork has ended, or had to be."""
+    def _collect(self, running: dict[int, Running]) -> list[tuple[Mutant, list[pytest.Item]]]:
+        """Wait until a fork has ended, or had to be; gives what is to be tried again.
+
+        Tests that share a database may need one before them that does not reach the mutant: what
+        fails without it as well has noticed nothing, and is left out.
+        """
+        again = []
         ready, _, _ = select.select(list(running), [], [], 1.0)
-        for pipe, (mutant, pid, began) in list(running.items()):
+        for pipe, (mutant, chosen, pid, began) in list(running.items()):
             seconds = time.monotonic() - began
             if pipe not in ready and seconds < SECONDS_MAX:
                 continue
@@ -148,7 +154,26 @@ class Crowd:
             del running[pipe]
             assert text or seconds >= SECONDS_MAX, f"{mutant.name} cannot be made"
             by, tests = json.loads(text) if text else ("none of them, without end", 0)
+            item = self._items.get(by)
+            if item is not None and not self._is_sound(chosen, item):
+                again.append((mutant, [each for each in chosen if each is not item]))
+                continue
             self.told(Fate(mutant.name, mutant.lines[0], by, tests, round(seconds, 2)))
+        return again
+
+    def _is_sound(self, chosen: list[pytest.Item], item: pytest.Item) -> bool:
+        """Whether a test passes without a mutant, after those before it of the same kind."""
+        group = [each for each in chosen if _needs_database(each)]
+        if item not in group:
+            return True
+        before = group[: group.index(item) + 1]
+        names = tuple(each.nodeid for each in before)
+        if names not in self._sound:
+            pid, pipe = _fork(lambda _: "passes" if not _last_fails(before) else "fails")
+            with os.fdopen(pipe) as told:
+                self._sound[names] = told.read() == "passes"
+            os.waitpid(pid, 0)
+        return self._sound[names]
 
     def _chosen(self, mutant: Mutant) -> list[pytest.Item]:
         """The tests that reach a mutant: the quick ones first, those with a database last."""
@@ -250,6 +275,13 @@ def _needs_database(item: pytest.Item) -> bool:
 def _fails(item: pytest.Item, after: pytest.Item | None) -> bool:
     reports: Iterable[pytest.TestReport] = runtestprotocol(item, log=False, nextitem=after)
     return any(report.failed for report in reports)
+
+
+def _last_fails(items: list[pytest.Item]) -> bool:
+    failed = False
+    for item, after in zip_longest(items, items[1:]):
+        failed = _fails(item, after)
+    return failed
 
 
 def _fork(work: Callable[[int], str]) -> tuple[int, int]:

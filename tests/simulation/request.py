@@ -35,17 +35,15 @@ class Ask(NamedTuple):
 def ask(step: Step, world: World) -> Ask | None:
     """What a step asks for; None where what it is about was never made."""
     account = world.accounts[step.account]
-    found = _ASKS[step.kind](step, world)
-    if found is None:
+    by, found = _by(step, world), _ASKS[step.kind](step, world)
+    if by is None or found is None:
         return None
     method, path, body = found
-    return Ask(
-        account, _by(step, world), step.livemode, method, path, body, step.args.get("with_key")
-    )
+    return Ask(account, by, step.livemode, method, path, body, step.args.get("with_key"))
 
 
-def _by(step: Step, world: World) -> str:
-    """The account with whose key a step is asked for."""
+def _by(step: Step, world: World) -> str | None:
+    """The account with whose key a step is asked for; None where that key was never asked for."""
     if "with_key" in step.args:
         return world.owner(step.args["with_key"])
     number: int = step.args.get("by", world.parent(step.account))

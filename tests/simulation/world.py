@@ -170,9 +170,10 @@ class World:
         client = self.clients.get(number)
         return None if client is None else client.made()
 
-    def owner(self, number: int) -> str:
-        """The account that a step was asked for."""
-        return self.clients[number].ask.account
+    def owner(self, number: int) -> str | None:
+        """The account that a step was asked for; None if it was not."""
+        client = self.clients.get(number)
+        return None if client is None else client.ask.account
 
     def secret(self, client: Client) -> tuple[str, str | None]:
         """The key a client calls with, and its id if it is a restricted one."""

@@ -107,8 +107,7 @@ def make_private(folder: Path, user: SystemUser | None) -> None:
     try:
         if os.fstat(descriptor).st_uid not in {owner[0], os.geteuid()}:
             raise EmbeddedError(f"the folder {folder} belongs to somebody else")
-        if user is not None:
-            os.fchown(descriptor, *owner)
+        os.fchown(descriptor, *owner)
         os.fchmod(descriptor, 0o700)
     finally:
         os.close(descriptor)

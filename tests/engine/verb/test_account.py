@@ -18,13 +18,14 @@ from commerce.engine.lane import RESTARTS_MAX
 from commerce.engine.outbox import EVENT
 from commerce.engine.overlay import Miss, Needs, WorkingSet
 from commerce.engine.sealer import Sealed, Sealer
-from commerce.engine.tally import Try
+from commerce.engine.tally import COMMANDS, SECONDS, WEIGHTS, Try
 from commerce.engine.tx import Tx
 from commerce.kernel.errors import ApiError
 from commerce.kernel.master_key import MasterKey
 from commerce.ledger.account import BALANCE
-from commerce.ledger.cap import CAP, Cap
+from commerce.ledger.cap import CAP, COUNT_MAX, Cap
 from commerce.ledger.directory import ADDRESS, Address
+from commerce.ledger.entry import AMOUNT_MAX
 from commerce.store.memory import Memory
 from commerce.store.session import CommitUnknown, Conflict, LockTimeout, StoreUnavailable
 from commerce.store.table import Writing
@@ -97,6 +98,15 @@ async def test_a_batch_is_counted_once_and_nothing_goes_wrong_on_the_way(world: 
     assert counted == {"batches": 1, "commands": 2}
     sums = [each._cells[each._sum] for each in (world.tally._commands, world.tally._weight)]
     assert sums == [2, 7]
+
+
+def test_the_bounds_of_what_is_counted_only_rise() -> None:
+    for bounds in (SECONDS, COMMANDS, WEIGHTS):
+        assert list(bounds) == sorted(set(bounds))
+
+
+def test_a_balance_is_as_large_as_its_column_and_no_larger() -> None:
+    assert AMOUNT_MAX == COUNT_MAX == 9_223_372_036_854_775_807
 
 
 async def test_a_second_try_is_one_retry(world: World, steps: Steps) -> None:

@@ -121,7 +121,8 @@ class Answers:
             return None
         kept = self._kept.get((asked.account, asked.livemode, asked.key), ())
         known = [m for m in kept if m.forgotten is None or m.forgotten >= asked.seq]
-        same = [m for m in known if m.body is None or m.body == reply.body]
+        alike = [m for m in known if m.status == reply.status]
+        same = [m for m in alike if m.body is None or m.body == reply.body]
         found = same or known
         return found[-1] if found else None
 

@@ -83,9 +83,9 @@ class Errands:
             log.exception("errand_failed", key=errand.call.key)
             work.fail(error)
         else:
-            work.succeed(answer)
             if heard is not Heard.SILENCE:
                 await self._forget(errand)
+            work.succeed(answer)
 
     async def _forget(self, errand: Errand) -> None:
         """Delete the job that recovers it, which is done; a sweep would find it, too."""
