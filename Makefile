@@ -28,7 +28,7 @@ fix: .venv/installed ## format the code and mend what the linter can
 	$(VENV)/ruff check --fix $(CODE)
 
 fuzz: .venv/installed ## let schemathesis loose for longer: make fuzz EXAMPLES=200
-	TEST_EXAMPLES=$(or $(EXAMPLES),100) $(VENV)/python -m pytest tests/reference/test_schemathesis.py
+	TEST_EXAMPLES=$(or $(EXAMPLES),100) $(VENV)/python -m pytest tests/reference/fuzz
 
 faults: .venv/installed ## kill, stop, cut, fill and turn back for longer
 	FAULTS_LONG=1 $(VENV)/python -m pytest tests/faults -n 2 --dist loadfile $(ARGS)

@@ -13,6 +13,16 @@ from commerce.store.embedded import EmbeddedPostgres
 from tests.process import Serve, reachable_folder, servers
 
 
+LONGEST = ("fuzz", "backup", "faults", "races", "words", "journeys", "contract")
+"""The folders whose files take longest."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker is left with one at the end."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.parent.name, len(LONGEST)))
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """The only event loop asyncpg runs on."""

@@ -92,7 +92,8 @@ async def rows(url: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
 
 async def wallets(url: str, addresses: Iterable[str]) -> dict[str, int]:
     """What is available at these addresses, in millionths, where there ever was anything."""
-    query = "SELECT code, balance FROM ledger_balance WHERE code = ANY($1)"
+    query = """SELECT code, balance FROM ledger_balance
+        WHERE code = ANY($1) AND currency = 'ssusd'"""
     codes = [f"wallet:{address}:available" for address in addresses]
     return {code.split(":")[1]: balance for code, balance in await rows(url, query, codes)}
 

@@ -68,7 +68,8 @@ async def test_what_is_wrong_is_an_error_a_metric_and_an_event(
             await stage.open_account(capabilities=["stablecoin_issuance", "finance_lender"]),
         ]
         await stage.fund(operator.wallet, "100.00")
-        tamper = "UPDATE ledger_balance SET balance = balance + 1 WHERE code LIKE 'wallet:%'"
+        tamper = """UPDATE ledger_balance SET balance = balance + 1
+            WHERE code LIKE 'wallet:%' AND currency = 'ssusd'"""
         await stage.rows(tamper)
         with capture_logs() as lines:
             assert await Inspector(settings, stage.url, stage.app).turn()

@@ -57,8 +57,8 @@ async def _disputed(example: Example) -> str:
     made = await example.call(
         "POST /payments/create", amount="25.00", currency="usd", payment_method=method
     )
-    seen = await example.call("GET /payments/{id}", id=made["id"])
-    return str(seen["dispute"])
+    page = await example.call("GET /disputes", payment=made["id"])
+    return str(page["data"][0]["id"])
 
 
 async def update_example(example: Example) -> dict[str, object]:
