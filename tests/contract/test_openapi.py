@@ -211,3 +211,14 @@ async def test_the_document_is_the_same_each_time_it_is_made() -> None:
     settings = Settings(base_url=BASE_URL)
     made = [await handbook(settings).document() for _ in range(2)]
     assert made[0] == made[1]
+
+
+async def test_a_list_of_ids_of_which_each_was_replaced_is_as_described(
+    stage: Stage, play: Rehearsal, document: dict[str, Any]
+) -> None:
+    page = await stage.get("/orders/list?expand[]=data.payments", play.party.key)
+    (endpoint,) = [each for each in ENDPOINTS if each.name == "GET /orders/list"]
+    answered = described(document, endpoint)["responses"]["200"]
+    form = answered["content"]["application/json"]["schema"]
+    assert any(each["payments"] for each in page["data"])
+    assert schema.faults(document, form, page) == []

@@ -18,6 +18,10 @@ WRONG = "4000056655665557"
 CVC = "7319"
 CARD = {"number": NUMBER, "exp_month": 12, "exp_year": 2040, "cvc": "731"}
 SPACED = "4000 0566 5566 5556"
+ORDER: dict[str, Any] = {
+    "currency": "usd",
+    "items": [{"name": "Linen shirt", "unit_price": "39.00"}],
+}
 
 
 async def ask_everything(server: Server) -> list[int]:
@@ -42,6 +46,7 @@ async def ask_everything(server: Server) -> list[int]:
                 routes: dict[str, dict[str, Any]] = {
                     "POST /tokens": {"card": card},
                     methods: {"payment_method": method},
+                    "POST /orders/create": {**ORDER, "payment": {"payment_method": method}},
                 }
                 for route, body in routes.items():
                     keyed = {name: f"{text}-{route[-3:]}" for name, text in headers.items()}
@@ -77,7 +82,7 @@ async def test_a_number_is_in_no_row_no_file_and_no_line_of_the_log(
     settings = {"COMMERCE_LOG_LEVEL": "debug", "COMMERCE_LOG_FORMAT": "json"}
     server = await asyncio.to_thread(serve, data_dir, **settings)
     statuses = await ask_everything(server)
-    assert statuses.count(201) == 16
+    assert statuses.count(201) == 24
     assert set(statuses) == {201, 400, 402}
     url = running_url(data_dir)
     assert url is not None

@@ -9,6 +9,7 @@ from commerce.areas.orders.content.terms import Reason
 from commerce.areas.orders.dispatch import COMPLETE, CompleteOrder, delivered_example
 from commerce.areas.orders.holding import OneOrder
 from commerce.areas.orders.order import Order
+from commerce.areas.orders.transition import Actor
 from commerce.areas.stablecoin import wallet
 from commerce.books import chart
 from commerce.engine.caller import Caller
@@ -51,7 +52,7 @@ def complete(tx: Tx, params: OneOrder) -> Order:
     """
     order = tx.lock(Order, params.id)
     tx.require(order, "complete")
-    return orders.advance(tx, ending.paid_out(tx, order), "complete")
+    return _completed(tx, order, by="caller")
 
 
 @task(COMPLETE, params=CompleteOrder, needs=_needs)
@@ -59,7 +60,16 @@ def complete_in_time(tx: Tx, params: CompleteOrder) -> None:
     """Complete an order that was delivered some days ago, and pay out what is in escrow for it."""
     order = tx.lock(Order, params.id)
     if order.status == "delivered":
-        orders.advance(tx, ending.paid_out(tx, order), "complete", by="job")
+        _completed(tx, order, by="job")
+
+
+def _completed(tx: Tx, order: Order, *, by: Actor) -> Order:
+    """An order that is completed, with its money paid out.
+
+    One of which so little was left that all of it is the buyer's again is refunded instead.
+    """
+    order = ending.paid_out(tx, order)
+    return order if order.status == "refunded" else orders.advance(tx, order, "complete", by=by)
 
 
 async def dispute_example(example: Example) -> dict[str, object]:

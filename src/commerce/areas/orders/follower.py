@@ -89,7 +89,7 @@ def follow(tx: Tx, payment: Payment, move: str, *, account: str) -> None:
     if draft is not None and not _made(tx, draft, payment, move):
         return
     order = tx.lock(Order, payment.order_id, account=account, param="order")
-    if move in ("confirm", "ask"):
+    if move == "confirm":
         # What was asked for may have been paid otherwise, or changed, since.
         _refuse(tx, order, payment)
         if payment.payment_method.type == "card":
@@ -102,7 +102,8 @@ def follow(tx: Tx, payment: Payment, move: str, *, account: str) -> None:
         _given_back(tx, order, payment)
     elif move in ("cancel", "fail"):
         _released(tx, order, payment, account)
-    elif move == "require_action":
+    else:
+        assert move == "require_action", move
         _waits(tx, order, payment, account)
 
 
