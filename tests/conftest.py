@@ -12,7 +12,6 @@ import pytest
 from commerce.store.embedded import EmbeddedPostgres
 from tests.process import Serve, reachable_folder, servers
 
-
 LONGEST = ("fuzz", "backup", "faults", "races", "words", "journeys", "contract")
 """The folders whose files take longest."""
 

@@ -198,7 +198,7 @@ class Roll(NamedTuple):
     stage: Stage
     party: Party
     id: str
-    before: dict[str, tuple[int, str]]
+    before: dict[str, tuple[int, int]]
 
     @property
     def path(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from commerce.resource.rehearsal import Exchange, Shown
@@ -22,13 +23,18 @@ def script(shown: Shown, root: str) -> str:
         lines.append(f"WALLET=$({_curl(account, root, known)} | {_READ.format(WALLET)})")
     for number, exchange in enumerate(exchanges):
         command = _curl(exchange, root, known)
-        found = _id(exchange.answer)
         later = "".join(_text(each) for each in exchanges[number + 1 :])
-        if found is not None and found[0] in later and found[0] not in known:
+        found = [each for each in _ids(exchange.answer) if each[0] in later]
+        new = {id_: where for id_, where in found if id_ not in known}
+        if len(new) > 1:
+            lines.append(f"ANSWER=$({command})")
+            command = 'echo "$ANSWER"'
+        for id_, where in new.items():
             name = f"ID{len(known)}" if known else "ID"
-            command = f"{name}=$({command} | {_READ.format(found[1])})"
-            known[found[0]] = name
-        lines.append(command)
+            lines.append(f"{name}=$({command} | {_READ.format(where)})")
+            known[id_] = name
+        if not new:
+            lines.append(command)
     return "\n".join(lines)
 
 
@@ -36,14 +42,13 @@ def _text(exchange: Exchange) -> str:
     return exchange.path + json.dumps(exchange.body)
 
 
-def _id(answer: dict[str, Any]) -> tuple[str, str] | None:
-    """The id in an answer, and where it stands."""
+def _ids(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The ids in an answer, its own first, and where each stands: in it, or first in a list."""
     if isinstance(answer.get("id"), str):
-        return answer["id"], '["id"]'
-    data = answer.get("data")
-    if isinstance(data, list) and data and "id" in data[0]:
-        return data[0]["id"], '["data"][0]["id"]'
-    return None
+        yield answer["id"], '["id"]'
+    for name, value in answer.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict) and "id" in value[0]:
+            yield value[0]["id"], f'["{name}"][0]["id"]'
 
 
 def _curl(exchange: Exchange, root: str, known: dict[str, str]) -> str:

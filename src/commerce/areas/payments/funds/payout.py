@@ -25,6 +25,7 @@ from commerce.engine.overlay import Needs
 from commerce.engine.tx import Tx
 from commerce.kernel.currency import SSUSD
 from commerce.kernel.errors import ApiError
+from commerce.kernel.ids import is_id
 from commerce.kernel.lifecycle import Lifecycle
 from commerce.kernel.money import Money
 from commerce.resource.example import Example
@@ -192,9 +193,10 @@ def _need_one(needs: Needs, caller: Caller, params: SettlePayout) -> None:
     owner = params.account or caller.account
     need_operator(needs, caller, owner)
     needs.row(Payout.__noun__.table.key, (owner, caller.livemode, params.id), lock=True)
-    # Which currency it is of is known once the payout is read: most often this one.
-    _need_money(needs, owner, caller.livemode, DOLLARS)
-    needs.balance(payouts.bank(caller.livemode, DOLLARS))
+    if is_id(owner, "acct"):
+        # Which currency it is of is known once the payout is read: most often this one.
+        _need_money(needs, owner, caller.livemode, DOLLARS)
+        needs.balance(payouts.bank(caller.livemode, DOLLARS))
 
 
 async def _held(example: Example) -> str:
