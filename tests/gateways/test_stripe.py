@@ -22,6 +22,7 @@ from commerce.gateways.cards.port import (
     Cancel,
     Capture,
     Charge,
+    Confirm,
     Find,
     Gateway,
     Refund,
@@ -130,14 +131,22 @@ async def test_a_cardholder_who_has_to_show_up_is_waited_for(
 ) -> None:
     said = await gateway.charge(await charge(url, "authenticates"))
     assert said.status == "requires_action"
+    going_on: dict[str, Any] = {"amount": 1000, "currency": "usd", "source": "pm", "capture": True}
+    asked = Confirm(reference=said.reference, **going_on, **whose())
+    assert (await gateway.confirm(asked)).status == "requires_action"
     released = await gateway.cancel(Cancel(reference=said.reference, **whose()))
     assert released.status == "canceled"
 
 
 async def test_a_request_that_is_not_understood_has_done_nothing(gateway: StripeGateway) -> None:
     call = Charge(amount=1000, currency="usd", source="pm_nobody", **whose())
-    said = await gateway.charge(call)
-    assert (said.status, said.code) == ("declined", "processing_error")
+    nothing: dict[str, Any] = {"reference": "pi_nothing", **whose()}
+    for said in (
+        await gateway.charge(call),
+        await gateway.cancel(Cancel(**nothing)),
+        await gateway.refund(Refund(amount=300, currency="usd", **nothing)),
+    ):
+        assert (said.status, said.code) == ("declined", "processing_error")
 
 
 async def test_what_is_set_aside_is_captured_or_released(gateway: StripeGateway, url: str) -> None:
