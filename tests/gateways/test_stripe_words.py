@@ -35,6 +35,11 @@ def refund(status: str) -> stripe.Refund:
     return stripe.Refund.construct_from(fields, KEY)
 
 
+def refused(body: dict[str, Any]) -> stripe.CardError:
+    """A card that was refused, likewise."""
+    return stripe.CardError("no", "card", "expired_card", json_body=body)  # type: ignore[no-untyped-call]
+
+
 def test_of_less_than_was_set_aside_no_more_counts_than_was_received() -> None:
     settled = {"object": "balance_transaction", "fee": 42, "available_on": 1_800_000_000}
     charge = {"id": "ch_1", "object": "charge", "balance_transaction": settled}
@@ -80,7 +85,5 @@ def test_reasons_are_in_our_words(code: str, decline_code: str | None, said: obj
 
 def test_a_card_that_was_refused_later_names_its_intent_if_stripe_does() -> None:
     body = {"error": {"code": "expired_card", "payment_intent": {"id": "pi_9"}}}
-    named = stripe.CardError("no", "card", "expired_card", json_body=body)
-    assert _refusal(CALL, named).reference == "pi_9"
-    nameless = stripe.CardError("no", "card", "expired_card", json_body={"error": {}})
-    assert _refusal(CALL, nameless).reference == "k"
+    assert _refusal(CALL, refused(body)).reference == "pi_9"
+    assert _refusal(CALL, refused({"error": {}})).reference == "k"
