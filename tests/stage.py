@@ -228,7 +228,7 @@ class Stage:
     async def dump(self) -> dict[str, tuple[int, str]]:
         """Every table's number of rows and a digest of all that stands in them.
 
-        Jobs that are done count for nothing: they are deleted at any time.
+        Jobs that are done are forgotten a moment after the answer, so they are none.
         """
         selects = [
             f"SELECT '{table}' AS name, count(*) AS rows,"

@@ -177,12 +177,7 @@ class App:
         ids = IdFactory(clock.now_ms, randbits)
         self.store = store
         meters = meters or Meters()
-        now, fixtures = (lambda: clock.now_ms() // 1000), fixtures_of(MODULES)
-        followers = followers_of(MODULES)
-        means = Means(
-            *(Directory(), now, ids.new, master_key, base_url, fixtures, followers),
-            settlement_days=settings.settlement_days,
-        )
+        means = _means(settings, clock, ids, master_key, base_url)
         self.engine = Engine(
             store,
             means,
@@ -354,6 +349,22 @@ class App:
             "/docs/": reading("/docs"),
             **{path: reading(path) for path in self.handbook.paths()},
         }
+
+
+def _means(
+    settings: Settings, clock: Clock, ids: IdFactory, master_key: MasterKey, base_url: str
+) -> Means:
+    """What verbs work with: what the settings say, and what areas declare for each other."""
+    return Means(
+        Directory(),
+        lambda: clock.now_ms() // 1000,
+        ids.new,
+        master_key,
+        base_url,
+        fixtures_of(MODULES),
+        followers_of(MODULES),
+        settings.settlement_days,
+    )
 
 
 async def _rehearse(settings: Settings, base_url: str) -> dict[str, Shown]:

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple, cast
 from commerce.app import MODULES, TABLES
 from commerce.areas.customers import customer
 from commerce.areas.identity.account import Capability
+from commerce.areas.payments.card import sample
 from commerce.engine.engine import Engine
 from commerce.http.idempotency import state_view
+from commerce.kernel.currency import SSUSD
 from commerce.kernel.money import Money
 from commerce.resource.example import Example
 from commerce.resource.filter import own_currency
@@ -34,7 +36,7 @@ OF_CARDS = ("dispute", "payout")
 """Nouns whose examples are in dollars; those of all others are in ssUSD."""
 EVERYTHING: list[Capability] = ["stablecoin_issuance", "finance_lender", "reserves_operator"]
 KEY = "a-key-that-was-used"
-FIXTURES = frozenset({customer.FIXTURE})
+FIXTURES = frozenset({customer.FIXTURE, sample.FIXTURE})
 """The ids that every test account has something under."""
 
 
@@ -52,26 +54,20 @@ def of_filter(thing: dict[str, Any], name: str) -> Any:
     return thing[part][name.removeprefix(f"{part}_")]
 
 
-def _currency(endpoint: Endpoint, name: str) -> str | None:
-    """The currency in which a filter of amounts is asked for; None for other filters."""
+def beside_amounts(endpoint: Endpoint, name: str) -> str:
+    """What a query needs beside a filter: amounts of several currencies are of one it names."""
     assert endpoint.noun is not None
     spec = endpoint.noun.__noun__
     money = _bare(spec.types[spec.field_of[name]])[0] is Money
     if not money or own_currency(spec) is not None:
-        return None
-    return "usd" if spec.name in OF_CARDS else "ssusd"
+        return ""
+    return f"&currency={'usd' if spec.name in OF_CARDS else SSUSD}"
 
 
-def beside_amounts(endpoint: Endpoint, name: str) -> str:
-    """What a query needs beside a filter: amounts of several currencies are of one it names."""
-    currency = _currency(endpoint, name)
-    return "" if currency is None else f"&currency={currency}"
-
-
-def comparable(endpoint: Endpoint, name: str, data: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of a list that a filter can be asked for of: amounts of one currency."""
-    currency = _currency(endpoint, name)
-    return [thing for thing in data if currency is None or thing["currency"] == currency]
+def comparable(data: list[dict[str, Any]], beside: str) -> list[dict[str, Any]]:
+    """Those of a list that are left when a query has this beside its filter."""
+    currency = beside.rpartition("=")[2]
+    return [thing for thing in data if not beside or thing["currency"] == currency]
 
 
 def named(endpoint: Endpoint) -> str:

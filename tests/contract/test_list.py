@@ -171,8 +171,8 @@ async def test_every_declared_filter_keeps_what_it_names(
     assert endpoint.noun is not None
     spec = endpoint.noun.__noun__
     for name in filter_names(spec):
-        data = comparable(endpoint, name, await all_of(stage, many, endpoint))
         beside = beside_amounts(endpoint, name)
+        data = comparable(await all_of(stage, many, endpoint), beside)
         kept = {value for thing in data if (value := of_filter(thing, name)) is not None}
         for value in kept:
             given = f"{endpoint.path}?{name}={asked(value)}{beside}"

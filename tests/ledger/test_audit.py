@@ -56,10 +56,13 @@ SPOILED = {
     "what a payment says was given back is what its refunds and its parties say": f"""
         INSERT INTO payment (account, livemode, id, version, created, metadata, amount,
             amount_captured, amount_refunded, currency, status, capture, captured,
-            payment_method_payer, recipient, refunds, transaction_id)
+            payment_method_type, payment_method_payer, recipient, refunds, transaction_id)
         SELECT account, livemode, 'pay_test_1', 1, 0, '{{}}', 2, 2, 1, 'ssusd', 'succeeded', true,
-            true, 'own', 'x', '[]', 'x'
+            true, 'ssusd', 'own', 'x', '[]', 'x'
         FROM ledger_balance WHERE {WALLET} LIMIT 1
+    """,
+    "what is pending in wallets is what their payments by card have unsettled": f"""
+        UPDATE ledger_balance SET code = replace(code, ':available', ':pending') WHERE {WALLET}
     """,
     "the events of every object are numbered without a gap": """
         UPDATE event SET sequence = 3 WHERE type = 'stablecoin.transferred'

@@ -76,6 +76,10 @@ async def varied(stage: Stage, play: Rehearsal) -> None:
     terms = {"amount": "10.00", "currency": "ssusd", "customer": customer["id"]}
     external = {"type": "ssusd", "payer": "external"}
     asked_for = await play.call("POST /payments/create", payment_method=external, **terms)
+    keep = "POST /customers/{id}/payment_methods"
+    saved = await play.call(keep, id=customer["id"], payment_method="pm_card_visa")
+    by_card = {"amount": "10.00", "currency": "usd", "payment_method": saved["id"]}
+    await play.call("POST /payments/create", **by_card)
     await stage.fund(play.other_wallet, "100.00")
     confirm = f"POST /payments/{asked_for['id']}/confirm"
     secret = asked_for["client_secret"]

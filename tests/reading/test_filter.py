@@ -64,9 +64,9 @@ async def test_ranges_keep_what_lies_within(
 ) -> None:
     everything = await whole(stage, many, endpoint.path)
     for name in ordered(endpoint):
-        data = comparable(endpoint, name, everything)
-        values = {thing[name] for thing in data} - {None}
         beside = beside_amounts(endpoint, name)
+        data = comparable(everything, beside)
+        values = {thing[name] for thing in data} - {None}
         for value in sorted(values, key=number)[:3]:
             for form, compare in COMPARE.items():
                 query = f"limit=100&{name}[{form}]={value}{beside}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -60,6 +61,15 @@ def page_operation(path: str) -> str:
     if path.startswith(RECEIPTS):
         return "GET /receipts"
     return "GET /docs" if path.startswith("/docs") else f"GET {path}"
+
+
+_NUMBER = re.compile(r"[0-9](?:(?:[ +_-]|%20|%2B)?[0-9]){11,}")
+"""Twelve digits or more, as a card's number has, however they are set apart."""
+
+
+def _shown(path: str) -> str:
+    """As much of a path as is logged: no number that somebody may have sent by mistake."""
+    return _NUMBER.sub("*", path[:200])
 
 
 class Application:
@@ -137,7 +147,7 @@ class Application:
         self._log_request(
             request_id=request.id,
             method=request.method,
-            path=request.path[:200],
+            path=_shown(request.path),
             status=response.status,
             code=code,
             account=request.account,

@@ -9,7 +9,7 @@ import pytest
 
 from commerce.areas.payments.payment import Payment
 from commerce.areas.payments.refund import Refund
-from tests.areas.payments.card.scene import DECLINED, SHOWS_UP, TIMES_OUT, VISA, ask, at_rest
+from tests.areas.payments.card.scene import DECLINED, SHOWS_UP, TIMES_OUT, VISA, ask
 from tests.areas.payments.scene import REFUND, ask_for, funded, pay, seen
 from tests.ladder import refused
 from tests.stage import Party, Stage
@@ -51,7 +51,6 @@ async def in_state(stage: Stage, party: Party, kind: str, state: str) -> str:
         id_ = str(reply.error["payment"] if reply.status == 402 else reply.json["id"])
         if state == "canceled":
             await stage.done(f"POST /payments/{id_}/cancel", party.key)
-        await at_rest(stage)
         return id_
     if state == "succeeded":
         return str((await pay(stage, party))["id"])

@@ -165,7 +165,7 @@ async def test_whatever_the_rows_nothing_is_lost_or_made(
         assert sum(each["balance"] for each in found) == amount
 
 
-BALANCE = "SELECT balance FROM ledger_balance WHERE code = $1"
+BALANCE = "SELECT balance FROM ledger_balance WHERE code = $1 AND currency = 'ssusd'"
 
 
 async def test_every_movement_of_this_module_balances(stage: Stage) -> None:

@@ -16,7 +16,7 @@ def of_fee(captured: int, amount: int, fee: int) -> int:
 
 
 def nets(parts: Sequence[int], off: int) -> list[int]:
-    """What is left of each part when `off`, which is less than their sum, comes off all of them.
+    """What is left of each part when `off`, which is at most their sum, comes off all of them.
 
     Each bears as much of it as it has of the whole, to within one unit, and never more than it has.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,15 +36,6 @@ async def charge(
     return made
 
 
-async def at_rest(stage: Stage) -> None:
-    """Wait for the jobs that are done to be forgotten, which happens after the answer."""
-    for _ in range(1000):
-        if not await stage.rows("SELECT 1 FROM job WHERE due_at IS NULL"):
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("a job that is done is still there")
-
-
 async def seen(stage: Stage, party: Party, id_: str) -> dict[str, Any]:
     """A payment as it is now."""
     found: dict[str, Any] = await stage.get(f"/payments/{id_}", party.key)
@@ -61,11 +51,19 @@ async def recover(stage: Stage, seconds: int = 60) -> int:
 
 
 async def balances(stage: Stage, address: str, currency: str = "usd") -> dict[str, int]:
-    """What a wallet holds of a currency, in the smallest unit: pending, and available."""
-    query = """SELECT split_part(code, ':', 3) AS part, balance FROM ledger_balance
-        WHERE code LIKE $1 AND currency = $2"""
+    """What a wallet got of a currency, in the smallest unit, beyond what it began with."""
+    query = """SELECT split_part(e.code, ':', 3) AS part, -sum(e.amount)::bigint AS balance
+        FROM ledger_entry e
+        JOIN ledger_transaction t ON t.livemode = e.livemode AND t.id = e.transaction
+        WHERE e.code LIKE $1 AND e.currency = $2 AND t.source <> 'pay_test_456' GROUP BY 1"""
     rows = await stage.rows(query, f"wallet:{address}:%", currency)
     return {row["part"]: row["balance"] for row in rows}
+
+
+async def notes(stage: Stage, party: Party) -> list[str]:
+    """What the test processor was asked of an account's, beyond what it began with."""
+    query = "SELECT asked FROM test_call WHERE account = $1 AND id <> 'pay_test_456'"
+    return sorted(row["asked"] for row in await stage.rows(query, party.id))
 
 
 async def network(stage: Stage, currency: str) -> dict[str, int]:

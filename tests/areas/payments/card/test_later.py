@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -15,10 +15,10 @@ from tests.areas.payments.card.scene import (
     SHOWS_UP,
     VISA,
     ask,
-    at_rest,
     balances,
     charge,
     heard,
+    notes,
     recover,
     seen,
     silence,
@@ -26,6 +26,16 @@ from tests.areas.payments.card.scene import (
 from tests.areas.payments.scene import kinds
 from tests.ladder import Rung, climb, refused
 from tests.stage import NOW, Party, Stage
+
+
+class Case(NamedTuple):
+    """A payment by a method, a verb on it, the call which that makes, and the state in the end."""
+
+    method: str
+    more: dict[str, Any]
+    verb: str
+    call: type[Call]
+    state: str
 
 
 @pytest.fixture
@@ -85,7 +95,6 @@ async def test_a_browser_confirms_with_a_public_key_and_the_secret_and_sees_no_m
     public = await stage.make_key(merchant, "public")
     asked = await charge(stage, merchant, SHOWS_UP, metadata={"inner": "1"})
     route, body = f"POST /payments/{asked['id']}/confirm", {"client_secret": asked["client_secret"]}
-    await at_rest(stage)
     await refused(stage, route, public, {}, 403, "key_type_not_allowed", "client_secret")
     await refused(stage, route, public, {"client_secret": "x"}, 404, "resource_missing")
     reply, again = [await stage.ask(route, public, body, Idempotency_Key="k") for _ in range(2)]
@@ -107,7 +116,6 @@ async def test_the_guards_of_a_confirmation_come_in_their_order(
     secret = {"client_secret": asked["client_secret"]}
     stranger = await stage.open_account()
     route = f"POST /payments/{asked['id']}/confirm"
-    await at_rest(stage)
     for key in (stranger.key, await stage.make_key(stranger, "public")):
         await climb(
             stage,
@@ -185,7 +193,6 @@ async def test_what_is_canceled_costs_nothing(stage: Stage, merchant: Party) -> 
 async def test_the_guards_of_a_capture_come_in_their_order(stage: Stage, merchant: Party) -> None:
     friend = await stage.open_account()
     held = await charge(stage, merchant, capture=False, recipient=friend.wallet)
-    await at_rest(stage)
     await stage.block(friend.wallet)
     await climb(
         stage,
@@ -198,22 +205,17 @@ async def test_the_guards_of_a_capture_come_in_their_order(stage: Stage, merchan
 
 
 @pytest.mark.parametrize(
-    ("method", "more", "verb", "call", "state"),
+    "case",
     [
-        (VISA, {"capture": False}, "capture", Capture, "requires_capture"),
-        (VISA, {"capture": False}, "cancel", Cancel, "requires_capture"),
-        (SHOWS_UP, {}, "cancel", Cancel, "requires_action"),
+        Case(VISA, {"capture": False}, "capture", Capture, "requires_capture"),
+        Case(VISA, {"capture": False}, "cancel", Cancel, "requires_capture"),
+        Case(SHOWS_UP, {}, "cancel", Cancel, "requires_action"),
     ],
 )
-async def test_a_refusal_leaves_it_where_it_was_and_it_can_be_tried_again(  # noqa: PLR0913, PLR0917 - a case
-    stage: Stage,
-    merchant: Party,
-    method: str,
-    more: dict[str, Any],
-    verb: str,
-    call: type[Call],
-    state: str,
+async def test_a_refusal_leaves_it_where_it_was_and_it_can_be_tried_again(
+    stage: Stage, merchant: Party, case: Case
 ) -> None:
+    method, more, verb, call, state = case
     made = await charge(stage, merchant, method, **more)
     route = f"POST /payments/{made['id']}/{verb}"
     with heard(stage, saying(status="declined", code="card_declined"), call):
@@ -229,23 +231,18 @@ async def test_a_refusal_leaves_it_where_it_was_and_it_can_be_tried_again(  # no
 
 
 @pytest.mark.parametrize(
-    ("method", "more", "verb", "call", "state"),
+    "case",
     [
-        (VISA, {"capture": False}, "capture", Capture, "requires_capture"),
-        (VISA, {"capture": False}, "cancel", Cancel, "requires_capture"),
-        (SHOWS_UP, {}, "cancel", Cancel, "requires_action"),
-        (SHOWS_UP, {}, "confirm", Confirm, "requires_action"),
+        Case(VISA, {"capture": False}, "capture", Capture, "requires_capture"),
+        Case(VISA, {"capture": False}, "cancel", Cancel, "requires_capture"),
+        Case(SHOWS_UP, {}, "cancel", Cancel, "requires_action"),
+        Case(SHOWS_UP, {}, "confirm", Confirm, "requires_action"),
     ],
 )
-async def test_what_was_never_done_is_found_out_and_leaves_it_where_it_was(  # noqa: PLR0913, PLR0917 - a case
-    stage: Stage,
-    merchant: Party,
-    method: str,
-    more: dict[str, Any],
-    verb: str,
-    call: type[Call],
-    state: str,
+async def test_what_was_never_done_is_found_out_and_leaves_it_where_it_was(
+    stage: Stage, merchant: Party, case: Case
 ) -> None:
+    method, more, verb, call, state = case
     made = await charge(stage, merchant, method, **more)
     with heard(stage, silence, call):
         slow = await do(stage, merchant, made, verb)
@@ -261,22 +258,17 @@ async def test_what_was_never_done_is_found_out_and_leaves_it_where_it_was(  # n
 
 
 @pytest.mark.parametrize(
-    ("method", "more", "verb", "call", "state"),
+    "case",
     [
-        (VISA, {"capture": False}, "capture", Capture, "succeeded"),
-        (VISA, {"capture": False}, "cancel", Cancel, "canceled"),
-        (SHOWS_UP, {}, "confirm", Confirm, "succeeded"),
+        Case(VISA, {"capture": False}, "capture", Capture, "succeeded"),
+        Case(VISA, {"capture": False}, "cancel", Cancel, "canceled"),
+        Case(SHOWS_UP, {}, "confirm", Confirm, "succeeded"),
     ],
 )
-async def test_what_was_done_unheard_is_found_out_and_done_once(  # noqa: PLR0913, PLR0917 - a case
-    stage: Stage,
-    merchant: Party,
-    method: str,
-    more: dict[str, Any],
-    verb: str,
-    call: type[Call],
-    state: str,
+async def test_what_was_done_unheard_is_found_out_and_done_once(
+    stage: Stage, merchant: Party, case: Case
 ) -> None:
+    method, more, verb, call, state = case
     made = await charge(stage, merchant, method, **more)
     really = stage.app.engine.outside._ways[call]
 
@@ -318,8 +310,7 @@ async def test_of_two_confirmations_at_once_one_is_asked_for(stage: Stage, merch
     replies = await asyncio.gather(*(stage.ask(route, merchant.key, {}) for _ in range(8)))
     assert sorted(reply.status for reply in replies) == [200, *[400] * 7]
     assert await balances(stage, merchant.wallet) == {"pending": 9_680}
-    notes = await stage.rows("SELECT asked FROM test_call WHERE account = $1", merchant.id)
-    assert sorted(row["asked"] for row in notes) == ["charge", "confirm"]
+    assert await notes(stage, merchant) == ["charge", "confirm"]
 
 
 async def test_a_capture_and_a_release_at_once_are_one_of_them(
