@@ -64,6 +64,9 @@ SPOILED = {
     "what is pending in wallets is what their payments by card have unsettled": f"""
         UPDATE ledger_balance SET code = replace(code, ':available', ':pending') WHERE {WALLET}
     """,
+    "what is owed to bank accounts is what payouts have not sent": f"""
+        UPDATE ledger_balance SET code = 'payouts:payable' WHERE {WALLET}
+    """,
     "the events of every object are numbered without a gap": """
         UPDATE event SET sequence = 3 WHERE type = 'stablecoin.transferred'
     """,

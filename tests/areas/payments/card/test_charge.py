@@ -165,7 +165,7 @@ async def test_each_test_card_does_what_the_table_says(
         "settles": {"pending": 0, "available": 9_680},
         "authenticates": {},
         "times_out": {},
-        "disputed": {"pending": 0},
+        "disputed": {"pending": 0, "available": -320},
     }.get(card.behaviour, {"pending": 9_680})
     assert await balances(stage, merchant.wallet) == expected
 
