@@ -68,7 +68,9 @@ class Unsettled(msgspec.Struct, frozen=True):
     """What is pending of a payment in one wallet, in the smallest unit."""
 
     wallet: str
+    """The wallet."""
     amount: int
+    """How much is pending in it."""
 
 
 class Split(msgspec.Struct, frozen=True, kw_only=True):
