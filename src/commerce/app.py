@@ -103,15 +103,10 @@ if TYPE_CHECKING:
     from commerce.telemetry.tracing import Tracing
 
 MODULES = (
-    account,
-    connected,
-    api_key,
-    expiry,
+    *(account, connected, api_key, expiry),
     event,
     customer,
-    product,
-    offer,
-    adjustment,
+    *(product, offer, adjustment),
     deposit,
     issuance,
     transfer,

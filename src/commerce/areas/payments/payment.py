@@ -70,7 +70,7 @@ class Unsettled(msgspec.Struct, frozen=True):
     wallet: str
     """The wallet."""
     amount: int
-    """How much."""
+    """How much is pending in it."""
 
 
 class Split(msgspec.Struct, frozen=True, kw_only=True):
