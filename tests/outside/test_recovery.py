@@ -5,13 +5,14 @@ import asyncio
 import pytest
 
 from commerce.engine.agenda import JOB, Job
+from commerce.engine.answers import ANSWER
 from commerce.engine.outside import errand
 from commerce.store.memory import Memory
 from commerce.store.session import CommitUnknown, StoreUnavailable
 from tests.engine.world import Steps, World, settle
 from tests.outside import parcel as parcels_module
 from tests.outside.parcel import Office, Parcel, Stop, outside
-from tests.outside.scene import Scene, read, refusal
+from tests.outside.scene import ACCOUNT, Scene, read, refusal
 from tests.outside.test_pending import parcels
 
 
@@ -263,6 +264,20 @@ async def test_a_key_that_was_forgotten_and_used_anew_keeps_its_own_answer(
     assert {each.status for each in parcels(memory)} == {"sent"}
     assert read(await second)["id"] != office.asked[0]
     assert (await scene.send("k")).body == (await second).body
+
+
+async def test_a_key_that_was_forgotten_meanwhile_stays_so(
+    scene: Scene, other: Scene, office: Office, memory: Memory
+) -> None:
+    stop = office.hook = Stop("after")
+    asked = asyncio.create_task(refusal(scene.send("k")))
+    await stop.arrived()
+    await abandon(scene)
+    await asked
+    await memory.forget(ANSWER, [(ACCOUNT, False, "k")], created_before=2**40)
+    await other.recover()
+    assert parcel(memory).status == "sent"
+    assert await refusal(other.key("k")) == "resource_missing"
 
 
 async def test_who_comes_back_while_the_recovery_clears_up_changes_nothing_either(

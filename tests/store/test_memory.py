@@ -138,3 +138,17 @@ async def test_rows_without_a_value_do_not_stand_in_each_others_way(memory: Memo
     with pytest.raises(Duplicate):
         await row.keep(memory, row.inserted((named, ("4", "one"))))
     assert await memory.find(named.key, [("1",), ("2",), ("4",)]) == [("1", None), ("2", None)]
+
+
+async def test_a_row_is_found_by_another_index_beside_what_the_transaction_has_written(
+    memory: Memory,
+) -> None:
+    columns = [Column("id", "text"), Column("name", "text")]
+    named = Table("named", columns, key=("id",), rank=1, unique=(("name",),))
+    await row.keep(memory, row.inserted((named, ("1", "one"))))
+    async with row.opened(memory) as session:
+        await session.begin()
+        await session.write(row.inserted((named, ("2", "two"))))
+        found = await session.find(named.unique["name",], [("one",), ("two",), ("three",)])
+        assert found == [("1", "one"), ("2", "two")]
+        await session.rollback()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from commerce.store.embedded import EmbeddedPostgres
 from tests.areas.payments.scene import REFUND, ask_for, funded, pay
-from tests.stage import BASE_URL, Reply, Stage
+from tests.stage import BASE_URL, Reply, Stage, staged
 
 
 async def page(stage: Stage, url: str, method: str = "GET") -> Reply:
@@ -75,3 +76,12 @@ async def test_a_receipt_says_whether_real_money_moved(stage: Stage, *, livemode
     made = await stage.done("POST /payments", party.key, **body)
     text = (await page(stage, made["receipt_url"])).body.decode()
     assert ("Test mode" in text) is not livemode
+
+
+async def test_of_a_payment_that_is_not_there_any_more_there_is_no_receipt(
+    postgres: EmbeddedPostgres,
+) -> None:
+    async with staged(postgres.url) as stage:
+        made = await pay(stage, await funded(stage))
+        await stage.rows("DELETE FROM payment WHERE id = $1", made["id"])
+        assert (await page(stage, made["receipt_url"])).status == 404
