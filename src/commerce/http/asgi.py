@@ -69,7 +69,7 @@ _NUMBER = re.compile(r"[0-9](?:(?:[ +_-]|%20|%2B)?[0-9]){11,}")
 
 def _shown(path: str) -> str:
     """As much of a path as is logged: no number that somebody may have sent by mistake."""
-    return _NUMBER.sub("*", path[:200])
+    return _NUMBER.sub("*", path)[:200]
 
 
 class Application:
