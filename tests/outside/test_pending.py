@@ -9,6 +9,7 @@ from commerce.engine import engine as engine_module
 from commerce.engine.agenda import JOB, Job
 from commerce.engine.answers import ANSWER, RUNNING, Remembered
 from commerce.engine.outbox import EVENT
+from commerce.resource import expansion
 from commerce.store.memory import Memory
 from tests.engine.world import Steps, command, settle
 from tests.outside.parcel import SECRET, Office, Parcel, Stop
@@ -106,6 +107,18 @@ async def test_what_is_asked_to_be_expanded_is_so_in_the_answer_that_is_remember
     assert read(first)["customer"]["name"] == "Jenny"
     assert (await scene.send("k", "me", ("customer",), customer=made.id)).body == first.body
     assert read(await scene.send("k2", customer=made.id))["customer"] == made.id
+
+
+async def test_what_is_too_large_to_be_expanded_does_not_undo_what_was_done_outside(
+    scene: Scene, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = customer.CreateCustomer(name="Jenny")
+    made = await scene.world.operate(customer.create, params, ACCOUNT)
+    monkeypatch.setattr(expansion, "BYTES_MAX", 10)
+    first = await scene.send("k", "me", ("customer",), customer=made.id)
+    assert (first.status, read(first)["status"], read(first)["customer"]) == (201, "sent", made.id)
+    assert (await scene.send("k", "me", ("customer",), customer=made.id)).body == first.body
+    assert len(office.seen) == 1
 
 
 async def test_what_may_not_be_kept_is_in_no_row_and_no_line(

@@ -253,6 +253,31 @@ async def test_paths_lead_on_through_what_was_expanded(stage: Stage, play: Rehea
     refusal.is_(reply, 400, "parameter_invalid", "expand[0]")
 
 
+async def test_paths_that_multiply_are_refused_before_the_answer_is_too_large(
+    stage: Stage, play: Rehearsal
+) -> None:
+    await play.fund("100.00")
+    large = {f"key{number}": "\N{CONVENIENCE STORE}" * 500 for number in range(50)}
+    terms = {"amount": "10.00", "currency": "ssusd", "metadata": large}
+    made = await play.call("POST /payments/create", **terms)
+    body = {"payment": made["id"], "amount": "0.01"}
+    for _ in range(45):
+        await stage.done("POST /payments/refund", play.party.key, **body)
+    path = f"/payments/{made['id']}"
+    few = await stage.get(f"/refunds?limit=20&{asked(['data.payment'])}", play.party.key)
+    assert few["data"][19]["payment"]["metadata"] == large
+    before = await stage.dump()
+    for route, sent in (
+        (f"GET {path}?{asked(['refunds.payment'])}", None),
+        (f"GET {path}?{asked(['refunds.payment.refunds.payment'])}", None),
+        (f"GET /refunds?limit=100&{asked(['data.payment'])}", None),
+        (f"POST /payments/refund?{asked(['payment.refunds.payment'])}", body),
+    ):
+        reply = await stage.ask(route, play.party.key, sent)
+        refusal.is_(reply, 400, "parameter_invalid", "expand[]")
+    assert await stage.dump() == before
+
+
 async def test_an_id_that_leads_to_nothing_of_the_callers_stays_an_id(
     stage: Stage, play: Rehearsal
 ) -> None:

@@ -158,7 +158,7 @@ class Engine:
     async def _second_commit(self, work: Work, until: float) -> Answer:
         """The answer to a request that is outside: in this process, another, or a dead one.
 
-        Raises what it was refused with, and `idempotency_key_in_use` where it takes longer.
+        Raises `idempotency_key_in_use` where it takes longer.
         """
         loop = asyncio.get_running_loop()
         while loop.time() < until:
@@ -166,8 +166,6 @@ class Engine:
             for recalled in (await self.recall([work])).values():
                 if isinstance(recalled, Answer):
                     return recalled
-                if not isinstance(recalled, StillRunning):
-                    raise recalled
         raise StillRunning
 
     async def _first_answer(self, work: Work, refused: ApiError) -> Answer:

@@ -68,7 +68,12 @@ _NUMBER = re.compile(r"[0-9](?:(?:[ +_-]|%20|%2B)?[0-9]){11,}")
 
 
 def _shown(path: str) -> str:
-    """As much of a path as is logged: no number that somebody may have sent by mistake."""
+    """As much of a path as is logged: no number that somebody may have sent by mistake.
+
+    Nor what opens a receipt: whoever has its whole address may see it.
+    """
+    if path.startswith(RECEIPTS):
+        path = path.partition("-")[0] + "-…"
     return _NUMBER.sub("*", path)[:200]
 
 

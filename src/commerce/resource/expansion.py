@@ -21,6 +21,8 @@ from commerce.resource.ref import Refers
 
 DEPTH_MAX = 4
 PATHS_MAX = 20
+BYTES_MAX = 4 * 1024 * 1024
+"""How much may be put into one answer: a path that leads back and forth multiplies it."""
 SHOWN_MAX = 64
 
 
@@ -116,7 +118,7 @@ class Expander:
         path = ".".join([*before, name] if name else before)[:SHOWN_MAX]
         prefix = "".join(f"{each}." for each in before)
         can = ", ".join(f"'{prefix}{each}'" for each in self._paths(members))
-        rest = f"What can be here: {can}." if can else "Nothing can be here."
+        rest = f"What can be here: {can}." if can else "Nothing can be expanded here."
         message = f"'{path}' cannot be expanded. {rest}"
         return ApiError("parameter_invalid", message, param=f"expand[{number}]")
 
@@ -205,6 +207,7 @@ class _Unfolding:
     def __init__(self, plan: Plan, body: bytes) -> None:
         self._tree = msgspec.json.decode(body)
         self._places = list(_places(self._tree, plan.steps))
+        self._bytes = 0
 
     def wanted(self) -> dict[Spec, list[str]]:
         """The ids of this level, by what they lead to; nothing when all is done."""
@@ -214,14 +217,24 @@ class _Unfolding:
         return {spec: list(ids) for spec, ids in wanted.items()}
 
     def fill(self, found: Mapping[Spec, Mapping[str, Any]]) -> None:
-        """Put the objects in the places of their ids, and go one level deeper."""
+        """Put the objects in the places of their ids, and go one level deeper.
+
+        Raises `parameter_invalid` where that is more than an answer holds.
+        """
+        texts = {
+            spec: {id_: spec.encode(thing) for id_, thing in things.items()}
+            for spec, things in found.items()
+        }
         deeper: list[Place] = []
         for place in self._places:
-            spec = place.target
-            thing = found[spec].get(place.id)
-            if thing is not None:
+            text = texts[place.target].get(place.id)
+            if text is not None:
+                self._bytes += len(text)
+                if self._bytes > BYTES_MAX:
+                    message = f"More than {BYTES_MAX} bytes would be expanded: ask for less."
+                    raise ApiError("parameter_invalid", message, param="expand[]")
                 # Decoded for each place: what stands here is expanded as this path asks.
-                shown = place.holder[place.at] = msgspec.json.decode(spec.encode(thing))
+                shown = place.holder[place.at] = msgspec.json.decode(text)
                 deeper += _places(shown, place.step.steps)
         self._places = deeper
 
@@ -256,7 +269,10 @@ def _place(holder: Any, at: Any, member: Any, step: Step) -> Iterator[Place]:
 
 
 async def expanded(reading: Reading, plan: Plan, body: bytes) -> bytes:
-    """An answer with what its request asks for: one query a level and noun, of committed rows."""
+    """An answer with what its request asks for: one query a level and noun, of committed rows.
+
+    Raises `parameter_invalid` for more than `BYTES_MAX`.
+    """
     if not plan.steps:
         return body
     unfolding = _Unfolding(plan, body)
@@ -268,7 +284,8 @@ async def expanded(reading: Reading, plan: Plan, body: bytes) -> bytes:
 def expanded_in(tx: Tx, plan: Plan, body: bytes) -> bytes:
     """A verb's answer, expanded within its transaction: as it will be remembered.
 
-    Objects are as the verb leaves them. Raises `Miss` once a level and noun.
+    Objects are as the verb leaves them. Raises `Miss` once a level and noun, and
+    `parameter_invalid` for more than `BYTES_MAX`, which undoes the verb.
     """
     if not plan.steps:
         return body

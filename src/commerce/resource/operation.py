@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -175,12 +176,12 @@ def encode(thing: Any) -> bytes:
     return ENCODER.encode(thing)
 
 
-class Worded:
+class Worded(ABC):
     """What a verb returns that words its answer itself, instead of being it."""
 
+    @abstractmethod
     def answer(self, tx: Tx, plan: Plan) -> Answer:
         """The answer, where this is to be expanded."""
-        raise NotImplementedError
 
 
 def answer(tx: Tx, thing: Any, *, secret: bool = False, plan: Plan = NOTHING) -> Answer:

@@ -31,6 +31,17 @@ async def test_a_receipt_tells_what_was_paid_to_whom_and_what_was_given_back(sta
     assert (await page(stage, made["receipt_url"], "POST")).status == 405
 
 
+async def test_the_log_holds_no_receipts_address(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merchant = await funded(stage)
+    made = await pay(stage, merchant)
+    lines: list[dict[str, object]] = []
+    monkeypatch.setattr(stage.app.http, "_log_request", lambda **line: lines.append(line))
+    assert (await page(stage, made["receipt_url"])).status == 200
+    assert [line["path"] for line in lines] == [f"/receipts/{made['id']}-…"]
+
+
 async def test_what_is_no_receipts_address_shows_nothing(stage: Stage) -> None:
     merchant = await funded(stage)
     made = await pay(stage, merchant)

@@ -53,8 +53,7 @@ class RunRefund(msgspec.Struct, frozen=True):
 
     id: str
     wallets: list[str]
-    payment: str | None = None
-    """Its payment; None in a job that was written before cards were refunded."""
+    payment: str
 
 
 def _needs(needs: Needs, caller: Caller, params: CreateRefund) -> None:
@@ -216,9 +215,8 @@ def _side(tx: Tx, address: str) -> Side:
 def _need_run(needs: Needs, caller: Caller, params: RunRefund) -> None:
     key = (caller.account, caller.livemode, params.id)
     needs.row(Refund.__noun__.table.key, key, lock=True)
-    if params.payment is not None:
-        key = (caller.account, caller.livemode, params.payment)
-        needs.row(Payment.__noun__.table.key, key, lock=True)
+    key = (caller.account, caller.livemode, params.payment)
+    needs.row(Payment.__noun__.table.key, key, lock=True)
     for address in params.wallets:
         wallet.need(needs, caller, address)
 

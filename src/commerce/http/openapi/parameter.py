@@ -170,7 +170,8 @@ def _expansion(endpoint: Endpoint, expander: Expander) -> list[dict[str, Any]]:
     paths = expander.paths(returns, listed=endpoint.kind == "list")
     if not paths:
         return []
-    words = f"Paths to replace by the objects they lead to: {', '.join(f'`{p}`' for p in paths)}."
+    named = ", ".join(f"`{path}`" for path in paths)
+    words = f"Paths to replace by the objects they lead to, 4 MiB in all at most: {named}."
     schema = {
         "type": "array",
         "maxItems": PATHS_MAX,

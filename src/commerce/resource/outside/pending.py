@@ -204,10 +204,18 @@ def _settle(tx: Tx, finish: Finish, unfinished: Unfinished, heard: Any, plan: Pl
         given = given._replace(status=unfinished.status)
         if plan.steps:
             # It differs from its event now, so it is kept by itself.
-            given = given._replace(body=expanded_in(tx, plan, given.body), event=None)
+            given = given._replace(body=_expanded(tx, plan, given.body), event=None)
     if unfinished.idempotency_key is not None:
         tx.answer_later(unfinished.idempotency_key, given, begun=unfinished.id)
     return given
+
+
+def _expanded(tx: Tx, plan: Plan, body: bytes) -> bytes:
+    """An answer expanded, or as it is: too much of that does not undo what was done outside."""
+    try:
+        return expanded_in(tx, plan, body)
+    except ApiError:
+        return body
 
 
 def _need(needs: Needs, caller: Caller, finish: Finish, unfinished: Unfinished) -> None:

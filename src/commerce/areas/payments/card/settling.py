@@ -95,16 +95,15 @@ def _post(  # noqa: PLR0913, PLR0917 - what is settled
     unsettled: Sequence[Unsettled],
 ) -> None:
     currency = payment.currency
-    if arrived + kept:
-        booking = cards.settled(
-            payment.id,
-            livemode=payment.livemode,
-            currency=currency,
-            processor=processor,
-            arrived=arrived,
-            kept=kept,
-        )
-        tx.post(booking)
+    booking = cards.settled(
+        payment.id,
+        livemode=payment.livemode,
+        currency=currency,
+        processor=processor,
+        arrived=arrived,
+        kept=kept,
+    )
+    tx.post(booking)
     for at, each in enumerate(unsettled, 1):
         if each.amount:
             to = tx.address(each.wallet)
