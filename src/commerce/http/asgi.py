@@ -74,7 +74,7 @@ def _shown(path: str) -> str:
     """
     if path.startswith(RECEIPTS):
         path = path.partition("-")[0] + "-…"
-    return _NUMBER.sub("*", path[:200])
+    return _NUMBER.sub("*", path)[:200]
 
 
 class Application:

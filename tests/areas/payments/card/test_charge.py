@@ -137,6 +137,21 @@ async def test_money_is_available_two_banking_days_later_and_the_fee_is_spent(
     await stage.audit()
 
 
+@pytest.mark.parametrize(("days", "wait"), [(0, None), (1, 1), (3, 4), (5, 8)])
+async def test_the_operator_says_after_how_many_banking_days_money_is_available(
+    stage: Stage, merchant: Party, days: int, wait: int | None
+) -> None:
+    """Of a Monday before Thanksgiving, a Thursday on which no bank is open."""
+    engine = stage.app.engine
+    before, engine.means = engine.means, engine.means._replace(settlement_days=days)
+    made = await charge(stage, merchant)
+    engine.means = before
+    at_once = wait is None
+    assert made["available_on"] == (NOW if wait is None else NOW - NOW % DAY + wait * DAY)
+    held = {"pending": 0, "available": 9_680} if at_once else {"pending": 9_680}
+    assert await balances(stage, merchant.wallet) == held
+
+
 @pytest.mark.parametrize("card", TEST_CARDS, ids=lambda card: card.method)
 async def test_each_test_card_does_what_the_table_says(
     stage: Stage, merchant: Party, card: Specimen
