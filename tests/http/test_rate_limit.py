@@ -137,11 +137,13 @@ async def test_at_twice_its_rate_a_plan_gets_its_bucket_and_its_rate(
         await store.close()
     least = limits.burst + limits.rate * until
     expected = limits.burst + limits.rate * passed
-    assert found["rate_limit_exceeded"] > 0
     # Each process gives a four hundredth of a fast plan without a daily limit by itself.
     graces = 2 if limits.daily is None and limits.rate >= account_limit.LEASED_FROM else 0
     grace = graces * expected / account_limit.GRACE_PARTS
-    assert 0.95 * least - 1 <= found[""] <= expected + grace
+    # A machine that is too slow to ask for more than a plan gives is refused nothing.
+    asked = limits.burst + sent
+    assert found["rate_limit_exceeded"] > 0 or asked <= expected + grace
+    assert min(0.95 * least - 1, asked) <= found[""] <= expected + grace
 
 
 async def none() -> dict[str, object]:
