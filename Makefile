@@ -12,10 +12,10 @@ serve: .venv/installed ## start the server: make serve ARGS="--port 8000"
 	$(VENV)/commerce serve $(ARGS)
 
 test: check ## static checks, then every test with the coverage gate
-	$(VENV)/python -m pytest -n 3 --dist loadfile --cov -m "not slow" $(ARGS)
+	$(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov -m "not slow" $(ARGS)
 
 test-slow: .venv/installed ## the tests that `make test` leaves out because they take long
-	$(VENV)/python -m pytest -n 2 --dist loadfile -m slow $(ARGS)
+	$(VENV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow $(ARGS)
 
 check: .venv/installed ## static checks: format, lint, types, layers
 	$(VENV)/ruff format --check $(CODE)
@@ -31,7 +31,7 @@ fuzz: .venv/installed ## let schemathesis loose for longer: make fuzz EXAMPLES=2
 	TEST_EXAMPLES=$(or $(EXAMPLES),100) $(VENV)/python -m pytest tests/reference/fuzz
 
 faults: .venv/installed ## kill, stop, cut, fill and turn back for longer
-	FAULTS_LONG=1 $(VENV)/python -m pytest tests/faults -n 2 --dist loadfile $(ARGS)
+	FAULTS_LONG=1 $(VENV)/python -m pytest tests/faults -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 sim: .venv/installed ## play one seeded world in memory and tell its story: make sim SEED=7
 	$(VENV)/python -m tests.simulation $(or $(SEED),0)

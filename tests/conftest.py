@@ -12,7 +12,10 @@ import pytest
 from commerce.store.embedded import EmbeddedPostgres
 from tests.process import Serve, reachable_folder, servers
 
-LONGEST = ("fuzz", "backup", "faults", "races", "words", "journeys", "contract")
+LONGEST = (
+    *("fuzz", "backup", "reference", "faults", "races", "journeys", "words", "telemetry"),
+    "contract",
+)
 """The folders whose files take longest."""
 
 
