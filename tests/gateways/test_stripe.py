@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import stripe
 
@@ -139,7 +140,7 @@ async def test_a_cardholder_who_has_to_show_up_is_waited_for(
 
 
 async def test_a_request_that_is_not_understood_has_done_nothing(gateway: StripeGateway) -> None:
-    call = Charge(amount=1000, currency="usd", source="pm_nobody", **whose())
+    call = Charge(amount=1, currency="usd", source="pm_nobody", descriptor="SHOP", **whose())
     nothing: dict[str, Any] = {"reference": "pi_nothing", **whose()}
     for said in (
         await gateway.charge(call),
@@ -180,6 +181,11 @@ async def test_money_is_given_back(gateway: StripeGateway, url: str) -> None:
         **whose(call.key),
     )
     assert await gateway.find(find) == back
+    unheard = msgspec.structs.replace(find, amount=200, key=name())
+    made = await gateway.find(unheard)
+    assert (made.status, made.amount) == ("succeeded", 200)
+    assert made.reference != back.reference
+    assert await gateway.find(unheard) == made
 
 
 async def test_a_card_is_kept_and_charged_later(gateway: StripeGateway, url: str) -> None:
@@ -229,8 +235,10 @@ async def test_a_charge_is_found_by_our_key(gateway: StripeGateway, url: str, ca
 async def test_a_charge_that_never_came_is_absent_and_stays_so(
     gateway: StripeGateway, url: str
 ) -> None:
+    await gateway.charge(await charge(url, "visa"))
     call = await charge(url, "visa")
-    assert await gateway.find(find(call)) is Heard.ABSENT
+    later = int(time.time()) + 3600
+    assert await gateway.find(find(call, since=later)) is Heard.ABSENT
     assert await gateway.find(find(call)) is Heard.ABSENT
     async with httpx.AsyncClient() as client:
         page = await client.get(f"{url}/v1/payment_intents?limit=100", auth=(KEY, ""))

@@ -264,6 +264,15 @@ async def test_of_many_violations_the_first_are_named(sql: "Connection") -> None
     assert len((await audit(sql)).findings) == FINDINGS_MAX
 
 
+async def test_of_many_rows_that_were_changed_the_first_are_named(
+    sql: "Connection", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("commerce.ledger.audit.FINDINGS_MAX", 1)
+    await sql.execute(TAMPERED["a row and its hash"])
+    found = (await audit(sql)).findings
+    assert len([each for each in found if each.startswith(CHAIN)]) == 1
+
+
 async def test_the_audit_changes_nothing_and_leaves_the_line_usable(sql: "Connection") -> None:
     await audit(sql)
     assert await sql.fetchval("SHOW transaction_read_only") == "off"

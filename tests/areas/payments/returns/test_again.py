@@ -6,7 +6,9 @@ from typing import Any
 
 from commerce.areas.payments.card.settling import SETTLE
 from commerce.areas.payments.repayment import RUN
-from tests.areas.payments.card.scene import VISA, charge
+from commerce.engine.outside.call import Heard
+from commerce.gateways.cards import port
+from tests.areas.payments.card.scene import VISA, charge, heard, recover, silence
 from tests.areas.payments.funds.scene import funds
 from tests.areas.payments.returns.scene import (
     DISPUTED,
@@ -78,6 +80,30 @@ async def test_a_refund_that_waited_until_its_payment_had_settled_is_given_then(
     await run_all(stage)
     done = await seen(stage, waiting, merchant)
     assert (done["status"], done["sources"][0]["unsettled"]) == ("succeeded", "0.00")
+
+
+async def absent(_: port.Find) -> Heard:
+    """A processor that has never seen the call, and will not take it."""
+    return Heard.ABSENT
+
+
+async def test_a_refund_that_the_processor_never_saw_has_failed_and_its_money_is_back(
+    stage: Stage,
+) -> None:
+    merchant = await merchant_of(stage)
+    paid = await charge(stage, merchant)
+    await has(stage, merchant, "50.00")
+    before = await funds(stage, merchant)
+    with heard(stage, silence, port.Refund):
+        made = await stage.done(REFUND, merchant.key, payment=paid["id"], amount="20.00")
+    assert (made["status"], made["unknown_since"]) == ("pending", made["created"])
+    with heard(stage, absent, port.Find):
+        await recover(stage, 61)
+    failed = await seen(stage, made, merchant)
+    assert (failed["status"], failed["failure_code"]) == ("failed", "processing_error")
+    assert failed["processor_response"] is None
+    assert await funds(stage, merchant) == before
+    assert (await seen(stage, paid, merchant))["amount_refunded"] == "0.00"
 
 
 async def test_two_parts_of_one_wallet_draw_on_it_together(stage: Stage) -> None:
