@@ -88,7 +88,7 @@ def cancelled(tx: Tx, order: Order, *, reason: str | None) -> Order | Pending:
     order = orders.advance(
         tx, order, "cancel", amount_due=due, cancel_reason=reason, held_from=None
     )
-    return give_back(tx, order, order.amount_paid - order.amount_refunded)
+    return give_back(tx, order, left(tx, order))
 
 
 def give_back(tx: Tx, order: Order, amount: Money) -> Order | Pending:
@@ -111,6 +111,19 @@ def give_back(tx: Tx, order: Order, amount: Money) -> Order | Pending:
     return tx.get(Order, order.id)
 
 
+def left(tx: Tx, order: Order) -> Money:
+    """How much of what was paid for an order can still be given back, or set free.
+
+    What refunds promise already, and wait for money to keep, is not left, nor what a cardholder
+    has taken back.
+    """
+    left = order.amount_paid - order.amount_refunded
+    if order.payment_status == "escrowed" or not left.minor:
+        return left
+    paid = tx.see(Payment.__noun__, order.payments).values()
+    return Money(min(left.minor, sum(reversal.left(tx, each) for each in paid)), order.currency)
+
+
 def _parts(tx: Tx, order: Order, amount: int) -> list[tuple[Payment, int]]:
     """How much of which of an order's payments is to be given back, the latest first.
 
@@ -120,12 +133,12 @@ def _parts(tx: Tx, order: Order, amount: int) -> list[tuple[Payment, int]]:
     found: list[tuple[Payment, int]] = []
     for id_ in reversed(order.payments):
         payment: Payment = paid[id_]
-        part = min(amount, payment.refundable)
+        part = min(amount, reversal.left(tx, payment))
         if part:
             found.append((payment, part))
             amount -= part
     if sum(payment.payment_method.type == "card" for payment, _ in found) > 1:
-        message = f"This order is '{order.status}', and was paid by several cards: refund these"
+        message = f"This order is '{order.payment_status}', by several cards: refund their payments"
         raise ApiError("state_invalid", f"{message} one by one, until it is 'refunded'.")
     return found
 

@@ -80,7 +80,7 @@ def return_(tx: Tx, params: ReturnOrder) -> Order | Pending:
     if len(order.returns) == RETURNS_MAX:
         message = f"An order comes back in at most {RETURNS_MAX} parts."
         raise ApiError("parameter_invalid", message, param="items")
-    worth = _worth(order, pieces) if params.refund else Money(0, order.currency)
+    worth = _worth(tx, order, pieces) if params.refund else Money(0, order.currency)
     cause = Cause(order.id, str(len(order.returns) + 1))
     stock.take_back(tx, cause, orders.pieces_of(order, pieces), restock=params.restock)
     items = [
@@ -103,7 +103,7 @@ def return_(tx: Tx, params: ReturnOrder) -> Order | Pending:
     return _refunded(tx, order, worth) if worth.minor else order
 
 
-def _worth(order: Order, pieces: dict[str, int]) -> Money:
+def _worth(tx: Tx, order: Order, pieces: dict[str, int]) -> Money:
     """What pieces cost, with their tax, of what was paid and not given back yet."""
     worth = sum(
         share(
@@ -114,8 +114,7 @@ def _worth(order: Order, pieces: dict[str, int]) -> Money:
         )
         for item in order.items
     )
-    left = order.amount_paid - order.amount_refunded
-    return Money(min(worth, left.minor), order.currency)
+    return Money(min(worth, ending.left(tx, order).minor), order.currency)
 
 
 def _refunded(tx: Tx, order: Order, worth: Money) -> Order | Pending:

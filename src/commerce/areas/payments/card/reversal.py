@@ -37,12 +37,24 @@ def refuse_disputed(tx: Tx, payment: Payment) -> None:
     if payment.dispute is None:
         return
     dispute = tx.get(Dispute, payment.dispute)
-    if dispute.status != "won":
-        message = (
-            f"This payment is disputed ({dispute.id}, '{dispute.status}'); it can be refunded once"
-            " the dispute is 'won'."
-        )
-        raise ApiError("state_invalid", message, param="payment")
+    if dispute.status == "won":
+        return
+    if dispute.status == "lost":
+        message = f"The dispute {dispute.id} of this payment is 'lost': its cardholder has the"
+        message += " money already, and a payment is refunded while it is not disputed, or 'won'."
+    else:
+        message = f"This payment is disputed ({dispute.id}, '{dispute.status}'); it can be refunded"
+        message += " once the dispute is 'won'."
+    raise ApiError("state_invalid", message, param="payment")
+
+
+def left(tx: Tx, payment: Payment) -> int:
+    """How much of a payment can still be given back: nothing of one that its cardholder took back.
+
+    In the smallest unit.
+    """
+    lost = payment.dispute is not None and tx.get(Dispute, payment.dispute).status == "lost"
+    return 0 if lost else payment.refundable
 
 
 def draw(tx: Tx, payment: Payment, refund: Refund) -> Taken | None:
