@@ -185,7 +185,7 @@ def _paid(tx: Tx, order: Order, given: InlinePayment) -> Order:
     payment = pay.make(tx, order, given, within="payment")
     assert isinstance(payment, Payment)
     order = tx.get(Order, order.id)
-    if order.payment_status == "unpaid":
+    if order.status == "pending":
         expiry.set_for(tx, order)
     return pay.with_secret(order, payment)
 
