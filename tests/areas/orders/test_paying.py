@@ -332,6 +332,15 @@ async def test_an_order_whose_hold_was_released_expires_as_any_other(stage: Stag
     assert await counted(stage, shop, id_) == (9, 0)
 
 
+async def test_of_an_order_that_was_paid_nothing_is_left_that_tries_to_expire_it(
+    stage: Stage, shop: Party
+) -> None:
+    made = await act(stage, shop, await order(stage, shop), "pay")
+    stage.clock.advance(DAY)
+    await run_jobs(stage)
+    assert await stage.rows("SELECT problem FROM job WHERE subject = $1", made["id"]) == []
+
+
 async def test_an_order_does_not_expire_with_money_of_its_buyer_in_it(stage: Stage) -> None:
     shop = await shop_of(stage)
     made = await order(stage, shop, payment={**WALLET, "capture": False})

@@ -56,12 +56,12 @@ def expire(tx: Tx, params: ExpireOrder) -> None:
     """
     order = tx.lock(Order, params.id)
     waits = order.status == "held" and order.held_from in ("pending", "confirmed")
+    if not waits and "expire" not in order.lifecycle.allowed(order.status):
+        return
     on_the_way = order.payment_status in ("processing", "authorized")
     if waits or on_the_way or order.amount_paid > order.amount_refunded:
         message = f"{order.id} is '{order.status}' and its payment '{order.payment_status}'."
         raise ApiError("state_invalid", message)
-    if "expire" not in order.lifecycle.allowed(order.status):
-        return
     stock.release(tx, Cause(order.id), orders.reserved(order))
     nothing = Money(0, order.currency)
     orders.advance(tx, order, "expire", by="job", amount_due=nothing, cancel_reason="expired")
