@@ -21,7 +21,7 @@ EXCLUDED = {
 }
 PHASES = "examples,coverage,fuzzing"
 EXAMPLES = os.environ.get("TEST_EXAMPLES", "5")
-SECONDS_MAX = 60 + 15 * int(EXAMPLES)
+SECONDS_MAX = 150 + 30 * int(EXAMPLES)
 STABLECOIN = "^/v1/stablecoin"
 MONEY = "^/v1/(payments|refunds|disputes|payouts|balance|tokens)"
 """The parts that are fuzzed apart; the rest is fuzzed together."""
