@@ -11,6 +11,7 @@ from commerce.gateways.cards import port
 from tests.areas.orders.scene import (
     CREATE,
     DAY,
+    ONE,
     VISA,
     act,
     change,
@@ -147,6 +148,48 @@ async def test_a_processor_that_says_nothing_leaves_a_draft_until_it_has(
         *(made["id"], payment["id"]),
     }
     assert len(await listed(stage, shop, "/payments")) == 1
+
+
+async def test_a_number_is_taken_while_a_card_is_asked_to_pay_its_order(
+    stage: Stage, shop: Party
+) -> None:
+    id_ = await product(stage, shop, 9, "25.00", currency="usd")
+    slow = (await buy(stage, shop, TIMES_OUT, id_, number="N-2")).json
+    body = {"currency": "usd", "items": [{"product": id_}], "number": "N-2"}
+    paying = {**body, "payment": {METHOD: "pm_card_visa"}}
+    for asked in (body, paying):
+        await refused(stage, CREATE, shop.key, asked, 409, "duplicate_reference", slow["order"])
+    await stage.done(CREATE, (await stage.open_account()).key, number="N-2", items=ONE)
+    await recover(stage)
+    (made,) = await listed(stage, shop, "/orders")
+    assert (made["id"], made["status"], made["number"]) == (slow["order"], "paid", "N-2")
+    await refused(stage, CREATE, shop.key, paying, 409, "duplicate_reference", made["id"])
+
+
+async def test_of_many_orders_of_one_number_at_once_one_card_is_charged(
+    stage: Stage, shop: Party
+) -> None:
+    id_ = await product(stage, shop, 20, "25.00", currency="usd")
+    asked = (buy(stage, shop, "pm_card_visa", id_, number="N-3") for _ in range(8))
+    replies = await asyncio.gather(*asked)
+    assert sorted(reply.status for reply in replies) == [201, *[409] * 7]
+    (payment,) = await listed(stage, shop, "/payments")
+    assert payment["status"] == "succeeded"
+    assert await counted(stage, shop, id_) == (18, 2)
+
+
+async def test_an_order_whose_number_was_lost_while_it_was_charged_is_made_with_another(
+    stage: Stage, shop: Party
+) -> None:
+    id_ = await product(stage, shop, 9, "25.00", currency="usd")
+    slow = (await buy(stage, shop, TIMES_OUT, id_, number="N-4")).json
+    # As where another process makes its order between a look at the number and the commit.
+    await stage.rows("DELETE FROM order_draft WHERE id = 'number N-4' RETURNING id")
+    first = await order(stage, shop, number="N-4")
+    await recover(stage)
+    made = await stage.get(f"/orders/{slow['order']}", shop.key)
+    assert (first["number"], made["status"]) == ("N-4", "paid")
+    assert made["number"].replace("-", "").lower() == made["id"][-12:]
 
 
 async def test_a_charge_that_never_was_lets_its_stock_go(stage: Stage, shop: Party) -> None:

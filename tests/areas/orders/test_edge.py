@@ -61,6 +61,20 @@ async def test_an_order_of_which_a_change_leaves_nothing_to_pay_is_paid(
     await act(stage, shop, made, "cancel")
 
 
+async def test_an_order_of_which_a_part_is_paid_stays_as_it_was_bought(
+    stage: Stage, shop: Party
+) -> None:
+    made = await order(stage, shop, payment={**WALLET, "capture": False})
+    route = f"POST /payments/{made['payments'][0]}/capture"
+    await stage.done(route, shop.key, amount="15.00")
+    route = f"PATCH /orders/{made['id']}"
+    # It would be due anew: its buyer would pay 15.00 of it twice.
+    body = {"items": [{"name": "Linen shirt", "unit_price": "10.00"}]}
+    await refused(stage, route, shop.key, body, 400, "state_invalid", "15.00 paid")
+    now = await change(stage, shop, made, notes="The rest is to come.")
+    assert (now["total"], now["amount_paid"], now["amount_due"]) == ("20.00", "15.00", "5.00")
+
+
 async def test_the_tax_of_an_order_changes_with_it(stage: Stage, shop: Party) -> None:
     made = await order(stage, shop, tax="1.00")
     assert (made["tax"], made["total"]) == ("1.00", "21.00")

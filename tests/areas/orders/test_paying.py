@@ -320,6 +320,35 @@ async def test_an_order_that_nobody_pays_in_a_day_expires(stage: Stage) -> None:
     assert await counted(stage, shop, id_) == (7, 2)
 
 
+async def test_an_order_whose_hold_was_released_expires_as_any_other(stage: Stage) -> None:
+    shop = await shop_of(stage)
+    id_ = await product(stage, shop, 9)
+    items = [{"product": id_, "quantity": 2}]
+    made = await order(stage, shop, items=items, payment={**WALLET, "capture": False})
+    await stage.done(f"POST /payments/{made['payments'][0]}/cancel", shop.key)
+    stage.clock.advance(DAY)
+    await run_jobs(stage)
+    assert (await seen(stage, shop, made))["cancel_reason"] == "expired"
+    assert await counted(stage, shop, id_) == (9, 0)
+
+
+async def test_an_order_does_not_expire_with_money_of_its_buyer_in_it(stage: Stage) -> None:
+    shop = await shop_of(stage)
+    made = await order(stage, shop, payment={**WALLET, "capture": False})
+    id_ = made["payments"][0]
+    await stage.done(f"POST /payments/{id_}/capture", shop.key, amount="15.00")
+    stage.clock.advance(DAY)
+    await run_jobs(stage)
+    now = await seen(stage, shop, made)
+    assert (now["status"], now["amount_paid"], now["amount_due"]) == ("pending", "15.00", "5.00")
+    await stage.done("POST /payments/refund", shop.key, payment=id_)
+    stage.clock.advance(DAY)
+    await run_jobs(stage)
+    now = await seen(stage, shop, made)
+    assert (now["status"], now["cancel_reason"]) == ("cancelled", "expired")
+    assert now["amount_refunded"] == "15.00"
+
+
 async def test_a_payment_and_the_expiry_of_an_order_exclude_each_other(stage: Stage) -> None:
     shop = await shop_of(stage)
     made = [await order(stage, shop) for _ in range(8)]

@@ -28,7 +28,7 @@ from commerce.resource.outside.pending import Pending
 from commerce.resource.parameter import Id, Metadata, Price, changed
 
 UNPAID = ("pending", "confirmed")
-"""The states in which what an order holds may be changed, while no money is on the way."""
+"""The states in which what an order holds may be changed, while no money is there or on the way."""
 UNSENT = ("pending", "confirmed", "paid", "partially_fulfilled", "fulfilled", "held")
 """The states in which it may still be sent elsewhere."""
 OF_UNPAID = ("items", "billing_address", "shipping", "discounts", "tax")
@@ -124,11 +124,12 @@ def update(tx: Tx, params: UpdateOrder) -> Order | Pending:
 def _refuse_late(order: Order, params: UpdateOrder) -> None:
     """Refuse what cannot be changed any more. Raises `state_invalid`, naming the parameter."""
     for name in OF_UNPAID:
-        open_ = order.status in UNPAID and order.under_way is None
+        open_ = order.status in UNPAID and order.under_way is None and not order.amount_paid.minor
         if getattr(params, name) is not UNSET and not open_:
-            what = f"'{order.status}', and its payment '{order.payment_status}'"
-            message = f"This order is {what}: '{name}' can be changed while it is"
-            raise ApiError("state_invalid", f"{message} 'pending' or 'confirmed'.", param=name)
+            paid = f"its payment '{order.payment_status}', with {order.amount_paid.text} paid"
+            message = f"This order is '{order.status}', and {paid}: '{name}' can be changed while"
+            rest = "it is 'pending' or 'confirmed' and nothing of it is paid or on the way."
+            raise ApiError("state_invalid", f"{message} {rest}", param=name)
     if params.shipping_address is not UNSET and order.status not in UNSENT:
         message = f"This order is '{order.status}': its address can be changed before it is"
         raise ApiError("state_invalid", f"{message} 'shipped'.", param="shipping_address")

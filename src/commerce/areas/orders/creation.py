@@ -43,8 +43,6 @@ from commerce.resource.ref import Ref
 
 ROWS_AN_ORDER = 5
 """About as many rows an order writes beside its stock: itself, its event, its expiry."""
-NUMBER_LENGTH = 12
-"""Of a number that is made: the last characters of the id, which are random."""
 
 
 class CreateOrder(Params, frozen=True, kw_only=True):
@@ -92,9 +90,10 @@ def _needs(needs: Needs, caller: Caller, params: CreateOrder) -> None:
 
 
 def need_number(needs: Needs, caller: Caller, number: str | None) -> None:
-    """The row that `require_free` reads."""
+    """The rows that `require_free` reads."""
     if number is not None:
         needs.row(BY_NUMBER, (caller.account, caller.livemode, number))
+        drafts.need_number(needs, caller, number)
 
 
 def _weight(params: CreateOrder) -> int:
@@ -186,7 +185,7 @@ def _paid(tx: Tx, order: Order, given: InlinePayment) -> Order:
     payment = pay.make(tx, order, given, within="payment")
     assert isinstance(payment, Payment)
     order = tx.get(Order, order.id)
-    if order.payment_status == "unpaid":
+    if order.status == "pending":
         expiry.set_for(tx, order)
     return pay.with_secret(order, payment)
 
@@ -222,7 +221,7 @@ def _order(tx: Tx, params: CreateOrder) -> Order:
         livemode=tx.caller.livemode,
         created=tx.now,
         metadata=kept(params.metadata),
-        number=params.number or made_number(id_),
+        number=params.number or orders.made_number(id_),
         status="pending",
         customer=customer,
         currency=currency,
@@ -260,17 +259,14 @@ def addressed(shipping: Address | None, billing: Address | None) -> dict[str, An
 
 
 def require_free(tx: Tx, number: str | None) -> None:
-    """Refuse a number that another order has. Raises `duplicate_reference`."""
-    found = None if number is None else tx.find(Order, number=number)
-    if found is not None:
-        message = f"The number '{number}' is that of {found.id} already."
+    """Refuse a number that another order has, or is to have. Raises `duplicate_reference`."""
+    if number is None:
+        return
+    found = tx.find(Order, number=number)
+    holder = drafts.holder(tx, number) if found is None else found.id
+    if holder is not None:
+        message = f"The number '{number}' is that of {holder} already."
         raise ApiError("duplicate_reference", message, param="number")
-
-
-def made_number(id_: str) -> str:
-    """A number for an order that was given none, `7KQZ-M3XT-0VWA`: 60 random bits of its id."""
-    tail = id_[-NUMBER_LENGTH:].upper()
-    return "-".join((tail[:4], tail[4:8], tail[8:]))
 
 
 def _reserve(tx: Tx, order: Order) -> list[str]:

@@ -50,12 +50,14 @@ def _need(needs: Needs, caller: Caller, params: ExpireOrder) -> None:
 def expire(tx: Tx, params: ExpireOrder) -> None:
     """Cancel an order that was not paid in time.
 
-    Raises `state_invalid`, so that it is tried again, while the order is held by a person or its
-    money is on the way: set aside, or asked for.
+    Raises `state_invalid`, so that it is tried again, while the order is held by a person, its
+    money is on the way (set aside, or asked for), or a part of it is paid and not given back:
+    nobody may lose money to the clock, so its seller has to cancel it or be paid the rest.
     """
     order = tx.lock(Order, params.id)
     waits = order.status == "held" and order.held_from in ("pending", "confirmed")
-    if waits or order.payment_status in ("processing", "authorized"):
+    on_the_way = order.payment_status in ("processing", "authorized")
+    if waits or on_the_way or order.amount_paid > order.amount_refunded:
         message = f"{order.id} is '{order.status}' and its payment '{order.payment_status}'."
         raise ApiError("state_invalid", message)
     if "expire" not in order.lifecycle.allowed(order.status):

@@ -13,7 +13,7 @@ from commerce.areas.orders import expiry
 from commerce.areas.orders import order as orders
 from commerce.areas.orders.content import draft as drafts
 from commerce.areas.orders.content.draft import Draft
-from commerce.areas.orders.order import SHOWN_MAX, TABLE, Order
+from commerce.areas.orders.order import BY_NUMBER, SHOWN_MAX, TABLE, Order
 from commerce.areas.payments.payment import Payment
 from commerce.areas.payments.refund import Refund
 from commerce.books.stock import Cause
@@ -117,6 +117,10 @@ def _made(tx: Tx, draft: Draft, payment: Payment, move: str) -> bool:
     if customer is not None:
         made = customers.keep(tx, customer, within="customer.")
         order = msgspec.structs.replace(order, customer=made.ref)
+    if drafts.named(order) and tx.read(BY_NUMBER, (draft.account, draft.livemode, order.number)):
+        # Another order was made with its number at the very same time: that must not keep what
+        # was charged from its order.
+        order = msgspec.structs.replace(order, number=orders.made_number(order.id))
     payments = [payment.ref]
     orders.add(tx, msgspec.structs.replace(order, payments=payments, under_way=payment.id))
     if move != "succeed":

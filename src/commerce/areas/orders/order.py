@@ -266,6 +266,8 @@ class Order(Noun, tag="order", frozen=True, kw_only=True):
 
 TABLE = Order.__noun__.table
 BY_NUMBER = TABLE.index("number")
+_NUMBER_LENGTH = 12
+"""Of a number that is made: the last characters of the id, which are random."""
 _STAMPS: Final[dict[str, str]] = {
     state: f"{state}_at"
     for state in (
@@ -273,6 +275,12 @@ _STAMPS: Final[dict[str, str]] = {
     )
 }
 """The field that says when a state was entered."""
+
+
+def made_number(id_: str) -> str:
+    """A number for an order that was given none, `7KQZ-M3XT-0VWA`: 60 random bits of its id."""
+    tail = id_[-_NUMBER_LENGTH:].upper()
+    return "-".join((tail[:4], tail[4:8], tail[8:]))
 
 
 def need(needs: Needs, caller: Caller, id_: str) -> None:
