@@ -183,6 +183,7 @@ async def test_money_is_given_back(gateway: StripeGateway, url: str) -> None:
     assert await gateway.find(find) == back
     unheard = msgspec.structs.replace(find, amount=200, key=name())
     made = await gateway.find(unheard)
+    assert not isinstance(made, Heard)
     assert (made.status, made.amount) == ("succeeded", 200)
     assert made.reference != back.reference
     assert await gateway.find(unheard) == made

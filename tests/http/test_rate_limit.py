@@ -133,15 +133,13 @@ async def test_at_twice_its_rate_a_plan_gets_its_bucket_and_its_rate(
     passed = time.monotonic() - began
     for limiter in limiters:
         await limiter.close()
-    for store in stores:
-        await store.close()
+    await asyncio.gather(*(store.close() for store in stores))
     least = limits.burst + limits.rate * until
     expected = limits.burst + limits.rate * passed
     # Each process gives a four hundredth of a fast plan without a daily limit by itself.
     graces = 2 if limits.daily is None and limits.rate >= account_limit.LEASED_FROM else 0
     grace = graces * expected / account_limit.GRACE_PARTS
-    # A machine that is too slow to ask for more than a plan gives is refused nothing.
-    asked = limits.burst + sent
+    asked = limits.burst + sent  # a slow machine asks for no more than it may, and is not refused
     assert found["rate_limit_exceeded"] > 0 or asked <= expected + grace
     assert min(0.95 * least - 1, asked) <= found[""] <= expected + grace
 

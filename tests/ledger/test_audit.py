@@ -273,6 +273,16 @@ async def test_of_many_rows_that_were_changed_the_first_are_named(
     assert len([each for each in found if each.startswith(CHAIN)]) == 1
 
 
+async def test_rows_are_looked_at_few_at_a_time(
+    sql: "Connection", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("sweep", "recount"):
+        monkeypatch.setattr(f"commerce.ledger.{module}.ROWS_AT_ONCE", 1)
+    assert (await audit(sql)).findings == []
+    await sql.execute(TAMPERED["a row and its hash"])
+    assert (await audit(sql)).findings != []
+
+
 async def test_the_audit_changes_nothing_and_leaves_the_line_usable(sql: "Connection") -> None:
     await audit(sql)
     assert await sql.fetchval("SHOW transaction_read_only") == "off"

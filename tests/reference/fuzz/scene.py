@@ -20,8 +20,8 @@ EXCLUDED = {
     " (an address's checksum, one cursor of two, a key used before) the product decides",
 }
 PHASES = "examples,coverage,fuzzing"
-EXAMPLES = os.environ.get("TEST_EXAMPLES", "8")
-SECONDS_MAX = 60 + 15 * int(EXAMPLES)
+EXAMPLES = os.environ.get("TEST_EXAMPLES", "5")
+SECONDS_MAX = 150 + 30 * int(EXAMPLES)
 STABLECOIN = "^/v1/stablecoin"
 MONEY = "^/v1/(payments|refunds|disputes|payouts|balance|tokens)"
 """The parts that are fuzzed apart; the rest is fuzzed together."""
