@@ -78,11 +78,10 @@ async def test_another_method_is_refused_and_allow_lists_what_there_is(
     stage: Stage, play: Rehearsal, path: str
 ) -> None:
     methods = {e.method for e, at in REGISTRY.endpoints() if at == path}
-    taken = {method for method, stands_for in TAKEN_AS.items() if stands_for in methods}
-    allowed = sorted(methods | taken)
+    allowed = sorted(methods | {"HEAD"} if "GET" in methods else methods)
     concrete = re.sub(r"{\w+}", "x", path)
     for method in METHODS:
-        if method in allowed:
+        if method in allowed or TAKEN_AS.get(method) in allowed:
             continue
         reply = await stage.ask(f"{method} {concrete}", play.party.key)
         if method == "HEAD":
@@ -104,7 +103,7 @@ def test_put_and_post_are_taken_as_patch_where_there_is_one() -> None:
     assert both.match("POST", "/v1/others/7").endpoint is verb
     with pytest.raises(ApiError) as error:
         router.match("DELETE", "/v1/things/7")
-    assert error.value.headers == {"Allow": "GET, HEAD, PATCH, POST, PUT"}
+    assert error.value.headers == {"Allow": "GET, HEAD, PATCH"}
 
 
 def test_an_alias_leads_to_the_same_endpoint() -> None:

@@ -71,8 +71,8 @@ class Router:
             method = stands_for
         found = node.endpoints.get(method)
         if found is None:
-            taken = (other for other, method in TAKEN_AS.items() if method in node.endpoints)
-            allow = ", ".join(sorted({*node.endpoints, *taken}))
+            allowed = {*node.endpoints, "HEAD"} if "GET" in node.endpoints else node.endpoints
+            allow = ", ".join(sorted(allowed))
             raise ApiError("method_not_allowed", headers={"Allow": allow})
         endpoint, names = found
         return Match(endpoint, dict(zip(names, values, strict=True)))
